@@ -1,0 +1,1 @@
+"""What an image is: values without input or output."""

@@ -1,0 +1,34 @@
+"""One flag that ends everything a command has started."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from transship.errors import CancelledError, DeadlineExceededError
+
+
+class Cancellation:
+    """Looked at between any two pieces of a blob. ``timeout`` in seconds from now; 0: none."""
+
+    def __init__(self, timeout: float = 0) -> None:
+        self._event = threading.Event()
+        self._deadline = time.monotonic() + timeout if timeout else None
+
+    def cancel(self) -> None:
+        """Let every ``check`` from now on raise ``CancelledError``."""
+        self._event.set()
+
+    def check(self) -> None:
+        """Raise ``CancelledError`` or ``DeadlineExceededError`` if work is to end."""
+        if self._event.is_set():
+            raise CancelledError("cancelled")
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            raise DeadlineExceededError("context deadline exceeded")
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but end early as ``check`` does."""
+        if self._deadline is not None:
+            seconds = min(seconds, max(self._deadline - time.monotonic(), 0))
+        self._event.wait(seconds)
+        self.check()

@@ -1,0 +1,35 @@
+"""What a transport is told beside the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from transship.plugin.blob import Buffer
+from transship.plugin.cancellation import Cancellation
+
+DecompressFunction = Callable[[Iterable[Buffer]], Iterator[Buffer]]
+
+
+def _as_it_is(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
+    yield from chunks
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One side of one command.
+
+    ``temporary_directory`` is for files too big for memory. ``options`` holds what only some transports
+    understand, by the names that they declare. ``decompress`` finds out how bytes are compressed and undoes it;
+    uncompressed bytes pass. ``warn`` shows the user one line. ``cancellation`` ends long work.
+    """
+
+    temporary_directory: str = "/var/tmp"  # noqa: S108 - where skopeo puts big files, so that /tmp in memory is spared
+    options: Mapping[str, str] = field(default_factory=dict)
+    decompress: DecompressFunction = _as_it_is
+    warn: Callable[[str], None] = lambda message: None
+    cancellation: Cancellation = field(default_factory=Cancellation)
+
+    def flag(self, name: str) -> bool:
+        """Whether the option ``name`` was given as true."""
+        return self.options.get(name, "false") == "true"

@@ -1,0 +1,102 @@
+"""The moments of a copy that observers may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transship.image.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Any moment. ``image`` is the source's reference as text."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingSignatures(Event):
+    """The signatures of an image are about to be read, or with ``of_index`` those of an index."""
+
+    of_index: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckingSignatureSupport(Event):
+    """Signatures were found; it is checked whether the destination can hold them."""
+
+    of_index: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStarted(Event):
+    """``count`` of the ``total`` members of an index are about to be copied."""
+
+    count: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStarted(Event):
+    """Member ``number`` of ``count`` is about to be copied."""
+
+    digest: Digest
+    number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobStarted(Event):
+    """A blob is about to be copied. ``size`` in bytes, -1 if unknown. ``key`` identifies it in later events."""
+
+    key: int
+    digest: Digest
+    size: int
+    is_config: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlobProgress(Event):
+    """``done`` bytes of a blob's source were read so far."""
+
+    key: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFinished(Event):
+    """A blob is at the destination. ``reused``: it was there already and nothing moved. ``size`` is as written."""
+
+    key: int
+    digest: Digest
+    size: int
+    reused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WritingManifest(Event):
+    """A manifest, or with ``of_index`` an index, is about to be written."""
+
+    of_index: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoringSignatures(Event):
+    """Signatures are about to be written."""
+
+    of_index: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(Event):
+    """Something that the user should know and that does not stop the copy."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFinished(Event):
+    """The image is complete at ``destination``, a reference as text; ``digest`` is that of what was written."""
+
+    destination: str
+    digest: Digest

@@ -1,0 +1,157 @@
+"""Local files, handled so that a killed run leaves nothing that looks complete and no link leads astray."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from transship.errors import TransportError
+
+_COPY_SIZE = 4 << 20
+_FICLONE = 0x40049409
+
+
+def open_regular(path: str | os.PathLike[str], *, within: str | os.PathLike[str] | None = None) -> BinaryIO:
+    """Open a regular file for reading, unbuffered, without ever blocking on a pipe or device.
+
+    ``within`` is a folder: a file that really lies outside of it, by whatever link, is refused.
+    Raises ``OSError`` as ``open`` does, and ``TransportError`` for what is no regular file or lies outside.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise TransportError(f"{os.fspath(path)}: not a regular file")
+        if within is not None and not _lies_within(descriptor, path, within):
+            raise TransportError(f"{os.fspath(path)}: leads out of {os.fspath(within)}")
+        return open(descriptor, "rb", buffering=0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _lies_within(descriptor: int, path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
+    try:  # the file that was opened, not what the name leads to by now
+        real = os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        real = os.path.realpath(path)
+    root = os.path.realpath(folder)
+    return real.startswith(root if root.endswith("/") else root + "/")
+
+
+def read_regular(
+    path: str | os.PathLike[str], limit: int, *, within: str | os.PathLike[str] | None = None
+) -> bytes:
+    """The bytes of a regular file, at most ``limit``; more raise ``TransportError``. See ``open_regular``."""
+    with open_regular(path, within=within) as file:
+        data = bytearray()
+        while len(data) <= limit and (chunk := file.read(limit + 1 - len(data))):
+            data += chunk
+    if len(data) > limit:
+        raise TransportError(f"{os.fspath(path)}: exceeded maximum allowed size of {limit} bytes")
+    return bytes(data)
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[BinaryIO]:
+    """A new file that takes the name ``path`` only when the block ends well: written beside, fsynced, renamed.
+
+    The file is unbuffered and open for reading too. If the block raises, nothing is left of it.
+    """
+    folder, name = os.path.split(os.fspath(path))
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder or ".")
+    try:
+        with open(descriptor, "w+b", buffering=0) as file:
+            yield file
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def write_file(path: str | os.PathLike[str], data: bytes, mode: int = 0o644) -> None:
+    """Write ``data`` to a new file that then takes the name ``path``. See ``replacing``."""
+    with replacing(path, mode) as file:
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) or 0 :]
+
+
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the exclusive lock of the file ``path``, made if it is not there and never removed, for a block."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def copy_region(source: BinaryIO, offset: int, size: int, target: BinaryIO) -> Iterator[memoryview]:
+    """Copy a region of a file to the position of another by the fastest way there is.
+
+    Yields the bytes that are in ``target`` afterwards, read back from it, in pieces that are valid until the
+    next one; ``target`` must be readable. Ends early where ``source`` does.
+    """
+    start = target.tell()
+    whole = offset == 0 and start == 0 and size == os.fstat(source.fileno()).st_size
+    cloned = whole and _clone(source, target)
+    buffer = memoryview(bytearray(min(_COPY_SIZE, max(size, 1))))
+    done = 0
+    while done < size:
+        want = min(_COPY_SIZE, size - done)
+        got = want if cloned else _copy_some(source, offset + done, want, target, start + done)
+        if got == 0:
+            break
+        filled = 0
+        while filled < got:
+            count = os.preadv(target.fileno(), [buffer[filled:got]], start + done + filled)
+            if count == 0:
+                break
+            filled += count
+        yield buffer[:filled]
+        done += got
+    target.seek(start + done)
+
+
+def _clone(source: BinaryIO, target: BinaryIO) -> bool:
+    try:
+        fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
+    except OSError:
+        return False
+    return True
+
+
+_NOT_IN_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM}
+
+
+def _copy_some(source: BinaryIO, offset: int, size: int, target: BinaryIO, position: int) -> int:
+    if hasattr(os, "copy_file_range"):
+        try:
+            return os.copy_file_range(source.fileno(), target.fileno(), size, offset, position)
+        except OSError as error:
+            if error.errno not in _NOT_IN_KERNEL:
+                raise
+    data = memoryview(os.pread(source.fileno(), size, offset))
+    written = 0
+    while written < len(data):
+        written += os.pwrite(target.fileno(), data[written:], position + written)
+    return written

@@ -1,0 +1,1 @@
+"""The gzip plugin of transship."""

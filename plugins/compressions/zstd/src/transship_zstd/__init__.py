@@ -1,0 +1,1 @@
+"""The zstd plugin of transship."""

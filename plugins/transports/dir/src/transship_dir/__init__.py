@@ -1,0 +1,1 @@
+"""The dir plugin of transship."""

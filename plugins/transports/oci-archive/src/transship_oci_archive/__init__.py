@@ -1,0 +1,1 @@
+"""The oci-archive plugin of transship."""
