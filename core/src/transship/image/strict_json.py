@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from transship.errors import InvalidManifestError
@@ -14,14 +17,18 @@ METADATA_LIMIT = 4 << 20
 def load_json(data: bytes, what: str) -> Any:
     """Parse ``data`` as exactly one JSON text.
 
-    Raises ``InvalidManifestError``, naming ``what``, for more than 4 MiB, invalid UTF-8, duplicate keys, trailing
-    data, excess depth, NaN and integers of thousands of digits.
+    Raises ``InvalidManifestError``, naming ``what``, for more than 4 MiB, invalid UTF-8, duplicate keys,
+    trailing data, excess depth, NaN, infinite numbers and integers of thousands of digits. Half a surrogate
+    pair becomes U+FFFD.
     """
     if len(data) > METADATA_LIMIT:
         raise InvalidManifestError(f"{what}: exceeded maximum allowed size of {METADATA_LIMIT} bytes")
     try:
         return json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_refuse_constant
+            _with_whole_characters(data.decode("utf-8")),
+            object_pairs_hook=_unique_members,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
         )
     except UnicodeDecodeError as error:
         raise InvalidManifestError(f"{what}: not UTF-8 at byte {error.start}") from None
@@ -44,7 +51,7 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         seen: set[str] = set()
         duplicate = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"duplicate key {duplicate!r}")
+        raise ValueError(f"duplicate key {duplicate[:100]!r}")
     return members
 
 
@@ -52,13 +59,96 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"number {text[:40]} is too large")
+    return number
+
+
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(
+    r"\\(?:"
+    r"(?P<pair>u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    r"|.)",
+    re.DOTALL,
+)
+
+
+def _with_whole_characters(text: str) -> str:
+    if not _SURROGATE_ESCAPE.search(text):
+        return text
+    return _ESCAPE.sub(lambda match: r"\ufffd" if match["half"] else match[0], text)
+
+
 _GO_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def dump_json(value: Any) -> bytes:
     """Compact JSON with ``<``, ``>``, ``&``, U+2028 and U+2029 escaped, as Go's encoder writes it.
 
-    Members keep their order; a caller that holds a map sorts it by key.
+    Members keep their order; a caller that holds a map sorts it by key. Half a surrogate pair becomes U+FFFD.
     """
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return text.translate(_GO_ESCAPES).encode("utf-8", errors="replace")
+    try:
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except RecursionError:
+        raise InvalidManifestError("writing JSON: it is nested too deeply") from None
+    return _encoded(text)
+
+
+def _encoded(text: str) -> bytes:
+    text = text.translate(_GO_ESCAPES)
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text).encode("utf-8")
+
+
+class RawJson(str):
+    """The text of one JSON value, compact, with numbers and escapes as they were written."""
+
+    __slots__ = ()
+
+
+_WHITESPACE = re.compile(r"[ \t\r\n]*+")
+_STRING_OR_SPACE = re.compile(r'"(?:[^"\\]++|\\.)*+"|[ \t\r\n]++', re.DOTALL)
+
+
+def raw_members(data: bytes, what: str) -> dict[str, RawJson]:
+    """The members of a JSON object with the text of their values; raises as ``load_json_object`` does."""
+    load_json_object(data, what)
+    text = data.decode("utf-8")
+    decoder = json.JSONDecoder()
+    members: dict[str, RawJson] = {}
+    position = _after_space(text, text.index("{") + 1)
+    while text[position] != "}":
+        name, position = decoder.raw_decode(text, position)
+        start = _after_space(text, _after_space(text, position) + 1)
+        _, position = decoder.raw_decode(text, start)
+        members[name] = _compact(text[start:position])
+        position = _after_space(text, position)
+        if text[position] == ",":
+            position = _after_space(text, position + 1)
+    return members
+
+
+def dump_raw_members(members: Mapping[str, RawJson]) -> bytes:
+    """An object of such members, sorted by name, as Go's encoder writes a map."""
+    pairs = (f"{dump_json(name).decode()}:{members[name]}" for name in sorted(members))
+    return _encoded("{" + ",".join(pairs) + "}")
+
+
+def raw_json(value: Any) -> RawJson:
+    """The text that ``dump_json`` gives ``value``."""
+    return RawJson(dump_json(value).decode())
+
+
+def _after_space(text: str, position: int) -> int:
+    match = _WHITESPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _compact(text: str) -> RawJson:
+    return RawJson(_STRING_OR_SPACE.sub(lambda match: match[0] if match[0][0] == '"' else "", text))

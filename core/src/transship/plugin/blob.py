@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from transship.errors import ContentMismatchError, TransshipError
 from transship.image.descriptor import Descriptor
@@ -83,15 +83,13 @@ class FileContent(Content):
             position += count
             yield buffer[:count]
 
+    def head(self, size: int) -> bytes:
+        """The first ``size`` bytes, or fewer if there are no more."""
+        return os.pread(self.file.fileno(), min(size, self.size), self.offset)
+
     def close(self) -> None:
         if self._close_file:
             self.file.close()
-
-
-class Digesting(Protocol):
-    """What ``Digester`` offers, for those who take one."""
-
-    def update(self, data: Buffer, /) -> None: ...
 
 
 def verified(chunks: Iterable[Buffer], expected: Descriptor) -> Iterator[Buffer]:

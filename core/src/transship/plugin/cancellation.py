@@ -9,10 +9,14 @@ from transship.errors import CancelledError, DeadlineExceededError
 
 
 class Cancellation:
-    """Looked at between any two pieces of a blob. ``timeout`` in seconds from now; 0: none."""
+    """Looked at between any two pieces of a blob. ``timeout`` in seconds from now; 0: none.
 
-    def __init__(self, timeout: float = 0) -> None:
+    What ends ``parent`` ends this one too.
+    """
+
+    def __init__(self, timeout: float = 0, parent: Cancellation | None = None) -> None:
         self._event = threading.Event()
+        self._parent = parent
         self._deadline = time.monotonic() + timeout if timeout else None
 
     def cancel(self) -> None:
@@ -21,6 +25,8 @@ class Cancellation:
 
     def check(self) -> None:
         """Raise ``CancelledError`` or ``DeadlineExceededError`` if work is to end."""
+        if self._parent is not None:
+            self._parent.check()
         if self._event.is_set():
             raise CancelledError("cancelled")
         if self._deadline is not None and time.monotonic() >= self._deadline:

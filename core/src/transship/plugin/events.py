@@ -74,6 +74,17 @@ class BlobFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BlobPlanned(Event):
+    """In a dry run: a blob of ``size`` bytes (-1 if unknown) would be written, or with ``reused`` be left alone."""
+
+    destination: str
+    digest: Digest
+    size: int
+    is_config: bool
+    reused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WritingManifest(Event):
     """A manifest, or with ``of_index`` an index, is about to be written."""
 

@@ -8,12 +8,14 @@ import fcntl
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from transship.errors import TransportError
 
 _COPY_SIZE = 4 << 20
+_NAME_PART = 50  # characters; with what is added it stays below 255 bytes in any script
 _FICLONE = 0x40049409
 
 
@@ -44,9 +46,7 @@ def _lies_within(descriptor: int, path: str | os.PathLike[str], folder: str | os
     return real.startswith(root if root.endswith("/") else root + "/")
 
 
-def read_regular(
-    path: str | os.PathLike[str], limit: int, *, within: str | os.PathLike[str] | None = None
-) -> bytes:
+def read_regular(path: str | os.PathLike[str], limit: int, *, within: str | os.PathLike[str] | None = None) -> bytes:
     """The bytes of a regular file, at most ``limit``; more raise ``TransportError``. See ``open_regular``."""
     with open_regular(path, within=within) as file:
         data = bytearray()
@@ -57,24 +57,75 @@ def read_regular(
     return bytes(data)
 
 
+class TemporaryFile:
+    """A new file under a temporary dot name. ``file`` is unbuffered, open for reading and writing."""
+
+    def __init__(self, file: BinaryIO, path: str) -> None:
+        self.file = file
+        self.path = path
+
+    def publish(self, path: str | os.PathLike[str], mode: int = 0o644) -> None:
+        """Make the bytes durable, then let the file take the name ``path``, whatever had it."""
+        os.fchmod(self.file.fileno(), mode)
+        os.fsync(self.file.fileno())
+        os.replace(self.path, path)
+
+
+@contextlib.contextmanager
+def temporary_in(folder: str | os.PathLike[str], name: str = "transship") -> Iterator[TemporaryFile]:
+    """A new file ``.NAME.RANDOM.tmp`` in ``folder``, gone at the end of the block unless published."""
+    descriptor, path = tempfile.mkstemp(prefix=f".{name[:_NAME_PART]}.", suffix=".tmp", dir=os.fspath(folder) or ".")
+    try:
+        with open(descriptor, "w+b", buffering=0) as file:
+            yield TemporaryFile(file, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def unused_name(folder: str | os.PathLike[str], name: str = "transship") -> str:
+    """A path like that of ``temporary_in`` that nothing has, for what cannot be written to an open file."""
+    return os.path.join(folder, f".{name[:_NAME_PART]}.{os.urandom(8).hex()}.tmp")
+
+
+def remove_stale(folder: str | os.PathLike[str], name: str = "transship", *, seconds: float = 24 * 3600) -> None:
+    """Remove what killed runs left behind: ``.NAME.*.tmp`` in ``folder`` not written to for ``seconds``."""
+    limit = time.time() - seconds
+    prefix = f".{name[:_NAME_PART]}."
+    with contextlib.suppress(OSError), os.scandir(os.fspath(folder) or ".") as entries:
+        for entry in entries:
+            if not (entry.name.startswith(prefix) and entry.name.endswith(".tmp")):
+                continue
+            with contextlib.suppress(OSError):
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and status.st_mtime < limit:
+                    os.unlink(entry.path)
+
+
+@contextlib.contextmanager
+def reporting(action: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an ``OSError`` of the block into a ``TransportError``: ``ACTION PATH: reason``.
+
+    The path is the one that the system names, ``path`` where it names none.
+    """
+    try:
+        yield
+    except OSError as error:
+        named = error.filename if isinstance(error.filename, str) else os.fspath(path)
+        reason = error.strerror or str(error) or type(error).__name__
+        raise TransportError(f"{action} {named}: {reason[:1].lower()}{reason[1:]}") from error
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[BinaryIO]:
-    """A new file that takes the name ``path`` only when the block ends well: written beside, fsynced, renamed.
+    """A new file that takes the name ``path`` when the block ends well: written beside, fsynced, renamed.
 
     The file is unbuffered and open for reading too. If the block raises, nothing is left of it.
     """
     folder, name = os.path.split(os.fspath(path))
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder or ".")
-    try:
-        with open(descriptor, "w+b", buffering=0) as file:
-            yield file
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    with temporary_in(folder, name) as temporary:
+        yield temporary.file
+        temporary.publish(path, mode)
 
 
 def write_file(path: str | os.PathLike[str], data: bytes, mode: int = 0o644) -> None:
@@ -96,7 +147,7 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold the exclusive lock of the file ``path``, made if it is not there and never removed, for a block."""
+    """Hold the exclusive lock of the file ``path`` for a block; it is made if need be and never removed."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,0 +1,238 @@
+"""transship for programs: copy, inspect, list tags and delete as plain functions.
+
+    from transship.api import copy
+
+    result = copy("oci:layout:app", "docker-archive:app.tar:app:1.0", insecure_policy=True)
+    print(result.digest)
+
+Nothing here prints, exits or keeps state between calls; every function may be used from several threads at once.
+Failures are ``transship.errors.TransshipError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from transship.copy.options import CopyOptions, CopyResult, MultiArch
+from transship.copy.run import Place, copy_image
+from transship.decompression import decompressed
+from transship.deletion import delete_image
+from transship.discovery import PluginManager
+from transship.errors import InvalidReferenceError, UnknownTransportError, UnsupportedError
+from transship.image.platform import Platform, PlatformRequest
+from transship.inspection import InspectedImage, inspect_image, read_raw
+from transship.plugin.cancellation import Cancellation
+from transship.plugin.context import Context
+from transship.plugin.events import Event
+from transship.plugin.transport import TagList, Transport
+from transship.policy.document import ACCEPT_ALL, Policy
+from transship.policy.files import load_policy
+from transship.retry import Retries, with_retries
+from transship.tags import list_place
+
+__all__ = [
+    "CopyOptions",
+    "CopyResult",
+    "InspectedImage",
+    "MultiArch",
+    "Platform",
+    "PlatformRequest",
+    "PluginManager",
+    "Retries",
+    "TagList",
+    "copy",
+    "copy_to_all",
+    "delete",
+    "inspect",
+    "list_tags",
+    "make_context",
+    "raw_manifest",
+]
+
+
+def make_context(
+    manager: PluginManager,
+    *,
+    options: Mapping[str, str] | None = None,
+    temporary_directory: str = "",
+    cancellation: Cancellation | None = None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Context:
+    """One side of a command. ``options`` are the transport's own, as ``transship plugins show`` lists them.
+
+    ``temporary_directory`` is for big files, ``""``: ``/var/tmp``. ``cancellation`` lets another thread end the work.
+    ``warn`` is told what the user should know.
+    """
+    context = Context(
+        options=dict(options or {}),
+        decompress=lambda chunks: decompressed(manager, chunks),
+        warn=warn,
+        cancellation=cancellation or Cancellation(),
+    )
+    return replace(context, temporary_directory=temporary_directory) if temporary_directory else context
+
+
+def copy(
+    source: str,
+    destination: str,
+    *,
+    options: CopyOptions | None = None,
+    policy: str | Policy | None = None,
+    insecure_policy: bool = False,
+    source_context: Context | None = None,
+    destination_context: Context | None = None,
+    retries: Retries | None = None,
+    manager: PluginManager | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> CopyResult:
+    """Copy the image ``source`` to ``destination``, both ``transport:reference``. See ``copy_to_all``."""
+    return copy_to_all(
+        source,
+        [destination],
+        options=options,
+        policy=policy,
+        insecure_policy=insecure_policy,
+        source_context=source_context,
+        destination_contexts=[destination_context],
+        retries=retries,
+        manager=manager,
+        on_event=on_event,
+    )[0]
+
+
+def copy_to_all(
+    source: str,
+    destinations: Sequence[str],
+    *,
+    options: CopyOptions | None = None,
+    policy: str | Policy | None = None,
+    insecure_policy: bool = False,
+    source_context: Context | None = None,
+    destination_contexts: Sequence[Context | None] | None = None,
+    retries: Retries | None = None,
+    manager: PluginManager | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> list[CopyResult]:
+    """Copy one image to several destinations, reading each of its blobs once; the results are in their order.
+
+    ``policy`` is a trust policy or the path of one; None: the user's or the system's. ``insecure_policy`` accepts any
+    image. ``on_event`` is called with ``transship.plugin.events``, from several threads.
+    """
+    manager = manager or PluginManager()
+    trusted = _policy(policy, insecure=insecure_policy)
+    from_place = place(manager, source, "source", source_context)
+    contexts = destination_contexts or [None] * len(destinations)
+    to_places = [
+        place(manager, text, "destination", context) for text, context in zip(destinations, contexts, strict=True)
+    ]
+    return with_retries(
+        lambda: copy_image(
+            manager, from_place, to_places, policy=trusted, options=options or CopyOptions(), observer=on_event
+        ),
+        retries or Retries(),
+        from_place.context.cancellation,
+        from_place.context.warn,
+    )
+
+
+def inspect(
+    image: str,
+    *,
+    platform: PlatformRequest | None = None,
+    with_tags: bool = False,
+    context: Context | None = None,
+    retries: Retries | None = None,
+    manager: PluginManager | None = None,
+) -> InspectedImage:
+    """Manifest and config of an image; of an index, of the instance for ``platform``. No policy applies."""
+    manager = manager or PluginManager()
+    found = place(manager, image, "source", context)
+    return with_retries(
+        lambda: inspect_image(
+            found.transport, found.reference, found.context, platform or PlatformRequest(), with_tags=with_tags
+        ),
+        retries or Retries(),
+        found.context.cancellation,
+        found.context.warn,
+    )
+
+
+def raw_manifest(
+    image: str,
+    *,
+    context: Context | None = None,
+    retries: Retries | None = None,
+    manager: PluginManager | None = None,
+) -> bytes:
+    """The manifest or index that ``image`` names, byte for byte."""
+    manager = manager or PluginManager()
+    found = place(manager, image, "source", context)
+    return with_retries(
+        lambda: read_raw(found.transport, found.reference, found.context),
+        retries or Retries(),
+        found.context.cancellation,
+        found.context.warn,
+    )
+
+
+def list_tags(
+    repository: str,
+    *,
+    context: Context | None = None,
+    retries: Retries | None = None,
+    manager: PluginManager | None = None,
+) -> TagList:
+    """The tags of a place, such as ``docker-archive:app.tar``, in stored order."""
+    manager = manager or PluginManager()
+    used = context or make_context(manager)
+    return with_retries(
+        lambda: list_place(manager, repository, used), retries or Retries(), used.cancellation, used.warn
+    )
+
+
+def delete(
+    image: str,
+    *,
+    context: Context | None = None,
+    retries: Retries | None = None,
+    manager: PluginManager | None = None,
+) -> None:
+    """Delete an image; raise ``UnsupportedError`` where the transport cannot."""
+    manager = manager or PluginManager()
+    found = place(manager, image, "source", context)
+    with_retries(
+        lambda: delete_image(found.transport, found.reference, found.context),
+        retries or Retries(),
+        found.context.cancellation,
+        found.context.warn,
+    )
+
+
+def place(manager: PluginManager, text: str, side: str, context: Context | None = None) -> Place:
+    """Read a reference, and check that its transport knows the options it is given."""
+    try:
+        transport, reference = manager.parse_reference(text)
+    except (InvalidReferenceError, UnknownTransportError) as error:
+        raise InvalidReferenceError(f"Invalid {side} name {text}: {error}") from error
+    context = context or make_context(manager)
+    _require_known(transport, context.options, side)
+    return Place(transport, reference, context)
+
+
+def _require_known(transport: Transport, options: Mapping[str, str], side: str) -> None:
+    known = {option.name: option for option in transport.options if option.side in (side, "both")}
+    for name, value in options.items():
+        if name not in known:
+            raise UnsupportedError(
+                f'the transport "{transport.name}" has no {side} option {name!r}; '
+                f"it has {', '.join(sorted(known)) or 'none'}"
+            )
+        if known[name].kind == "bool" and value not in ("true", "false"):
+            raise UnsupportedError(f'option {name!r} of "{transport.name}" is true or false, not {value!r}')
+
+
+def _policy(policy: str | Policy | None, *, insecure: bool) -> Policy:
+    if insecure:
+        return ACCEPT_ALL
+    return policy if isinstance(policy, Policy) else load_policy(policy)

@@ -1,0 +1,196 @@
+"""One run of the program: the manager of plugins, the log, the global flags, and the way from a word to a command."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from transship import __version__
+from transship.cli.flags import FlagParser, GoCommand, UsageError
+from transship.cli.options import (
+    DEFAULT_TEMPORARY_DIRECTORY,
+    GLOBAL_NAMES,
+    GlobalOptions,
+    disabled_plugins,
+    global_options,
+)
+from transship.cli.output import Log
+from transship.discovery import PluginManager
+from transship.errors import NotFoundError, PluginError, TransshipError, UnknownPluginError
+from transship.plugin.cancellation import Cancellation
+from transship.policy.document import ACCEPT_ALL, Policy
+
+if TYPE_CHECKING:
+    from transship.plugin.context import Context
+
+_HIDDEN_COMMANDS = ("layers",)
+_SUMMARY = "Various operations with container images and container image registries"
+EXIT_FAILURE, EXIT_NOT_FOUND, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+class Application:
+    """What commands get as ``ctx.obj``."""
+
+    def __init__(self) -> None:
+        self.manager = PluginManager(disabled_plugins())
+        self.log = Log()
+        self.globals = GlobalOptions()
+        self.cancellation = Cancellation()
+
+    def run(self, args: list[str]) -> int:
+        """Run the command line ``args``; the answer is the exit code."""
+        signal.signal(signal.SIGTERM, _terminate)
+        try:
+            self._dispatch(args)
+            sys.stdout.flush()
+            return 0
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
+        except Terminated:
+            return EXIT_TERMINATED
+        except BrokenPipeError:
+            # whoever read standard output has gone: nothing to tell, and nothing to flush at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_FAILURE
+        except TransshipError as error:
+            self.log.fatal(str(error))
+            return EXIT_NOT_FOUND if _is_not_found(error) else EXIT_FAILURE
+        except click.exceptions.Exit as error:
+            return error.exit_code
+        except click.ClickException as error:
+            self.log.fatal(error.format_message())
+            return EXIT_FAILURE
+        except OSError as error:
+            self.log.fatal(": ".join(filter(None, (error.filename, (error.strerror or str(error)).lower()))))
+            return EXIT_FAILURE
+
+    def take_globals(self, params: dict[str, Any]) -> None:
+        """Move the global flags out of a command's parameters, and let them take effect."""
+        values = {name: params.pop(name) for name in GLOBAL_NAMES if name in params}
+        values["tmpdir"] = values.get("tmpdir") or DEFAULT_TEMPORARY_DIRECTORY
+        self.globals = GlobalOptions(**values)
+        self.log.debug_enabled = self.globals.debug
+        if self.globals.insecure_policy and self.globals.require_signed:
+            raise UsageError("--insecure-policy and --require-signed are mutually exclusive")
+        self.cancellation = Cancellation(self.globals.command_timeout)
+        for error in self.manager.load_extensions():
+            self.log.warning(str(error))
+
+    def load_policy(self) -> Policy:
+        """The trust policy that the flags ask for."""
+        if self.globals.insecure_policy:
+            return ACCEPT_ALL
+        from transship.policy.files import load_policy
+
+        try:
+            return load_policy(self.globals.policy)
+        except TransshipError as error:
+            raise TransshipError(f"Error loading trust policy: {error}") from error
+
+    def context(self, options: Mapping[str, str]) -> Context:
+        """One side of the command, with the transport options given."""
+        from transship.api import make_context
+
+        return make_context(
+            self.manager,
+            options=options,
+            temporary_directory=self.globals.tmpdir,
+            cancellation=self.cancellation,
+            warn=self.log.warning,
+        )
+
+    def _dispatch(self, args: list[str]) -> None:
+        name, rest = _split(args)
+        if name is None:
+            self._without_command(rest)
+            return
+        try:
+            command = self.manager.command(name)
+        except UnknownPluginError:
+            self._refuse(name)
+        with command.make_context(f"transship {name}", rest, obj=self) as context:
+            try:
+                command.invoke(context)
+            except UsageError as error:
+                if error.show_help:
+                    click.echo(command.get_help(context), err=True)
+                raise
+
+    def _without_command(self, args: list[str]) -> None:
+        if any(word in ("--help", "-h") for word in args):
+            click.echo(self._help())
+        elif any(word in ("--version", "-v") for word in args):
+            click.echo(f"transship version {__version__}")
+        else:
+            FlagParser(global_options()).parse_args(args)
+            raise UsageError("Missing command 'transship COMMAND'\nTry 'transship --help' for more information")
+
+    def _refuse(self, name: str) -> NoReturn:
+        message = f"Unrecognized command `transship {name}`\nTry 'transship --help' for more information"
+        known = [known for known in self.manager.names("commands") if known not in _HIDDEN_COMMANDS]
+        near = difflib.get_close_matches(name, known, n=3)
+        if near:
+            message += "\n\nDid you mean this?\n\t" + "\n\t".join(near) + "\n\n"
+        raise UsageError(message)
+
+    def _help(self) -> str:
+        context = click.Context(GoCommand("transship", params=[]), info_name="transship")
+        formatter = context.make_formatter()
+        formatter.write_text(_SUMMARY)
+        formatter.write_usage("transship", "[command]")
+        with formatter.section("Available Commands"):
+            formatter.write_dl(list(self._summaries()))
+        with formatter.section("Flags"):
+            records = [option.get_help_record(context) for option in global_options()]
+            formatter.write_dl([record for record in records if record is not None])
+        return formatter.getvalue().rstrip("\n")
+
+    def _summaries(self) -> Iterator[tuple[str, str]]:
+        for name in self.manager.names("commands"):
+            if name in _HIDDEN_COMMANDS:
+                continue
+            try:
+                yield name, self.manager.command(name).get_short_help_str(80)
+            except PluginError as error:
+                yield name, f"(broken: {error})"
+
+
+def _split(args: list[str]) -> tuple[str | None, list[str]]:
+    """The command's name, and everything else; None where there are only flags."""
+    takes_value = {name for option in global_options() if not _is_switch(option) for name in option.opts}
+    position = 0
+    while position < len(args):
+        word = args[position]
+        if word == "--":
+            break
+        if not word.startswith("-") or word == "-":
+            return word, args[:position] + args[position + 1 :]
+        position += 2 if word in takes_value else 1
+    return None, args
+
+
+def _is_switch(option: click.Option) -> bool:
+    return option.is_flag or getattr(option, "is_boolean", False)
+
+
+def _is_not_found(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, NotFoundError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated

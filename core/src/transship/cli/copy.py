@@ -1,0 +1,288 @@
+"""transship copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from transship import hookimpl
+from transship.cli.flags import GO_INT, Flag, GoCommand, UsageError, Value, split_list
+from transship.cli.options import (
+    check_credentials,
+    image_options,
+    retry_options,
+    shared_options,
+    with_options,
+)
+from transship.errors import InvalidReferenceError, TransshipError, UnsupportedError
+from transship.image.media_types import DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST
+
+if TYPE_CHECKING:
+    from transship.cli.application import Application
+    from transship.copy.options import CopyOptions, CopyResult, MultiArch
+    from transship.image.platform import Platform
+    from transship.plugin.context import Context
+
+_FORMATS = {"": "", "oci": OCI_MANIFEST, "v2s1": DOCKER_SCHEMA1_SIGNED, "v2s2": DOCKER_MANIFEST}
+_LATER = (
+    "sign_by",
+    "sign_by_sq_fingerprint",
+    "sign_by_sigstore",
+    "sign_by_sigstore_private_key",
+    "sign_passphrase_file",
+    "sign_identity",
+    "encryption_key",
+    "encrypt_layer",
+    "decryption_key",
+)
+
+
+def _copy_options() -> list[click.Option]:
+    return [
+        Flag("--all", "-a", help="copy all images if the source is an index"),
+        Value(
+            "--multi-arch",
+            default=None,
+            metavar="WHAT",
+            help="what to copy of an index: system, all, index-only, or platforms such as linux/amd64,linux/arm64",
+        ),
+        Value(
+            "--platform",
+            multiple=True,
+            metavar="OS/ARCH[/VARIANT]",
+            help="copy this platform of an index, as --multi-arch does (repeatable)",
+        ),
+        Flag("--strip-sparse-manifest-list", help="leave out of the index what was not copied"),
+        Value("--format", "-f", default="", metavar="FORMAT", help="manifest type to write: oci, v2s1 or v2s2"),
+        Flag("--preserve-digests", help="fail rather than change a manifest"),
+        Flag("--remove-signatures", help="do not copy signatures"),
+        Value("--additional-tag", multiple=True, metavar="REF", help="further tags, for docker-archive:"),
+        Value("--annotation", multiple=True, metavar="KEY=VALUE", help="set an annotation on the copy (repeatable)"),
+        Value(
+            "--also-to", multiple=True, metavar="DEST", help="a further destination, each blob read once (repeatable)"
+        ),
+        Value("--digestfile", default="", metavar="FILE", help="write the digest of the copy to FILE"),
+        Flag("--quiet", "-q", help="say nothing unless something fails"),
+        Flag("--dry-run", help="say what would be copied, and change nothing"),
+        Flag("--link", help="hard-link blobs of local files instead of copying them, where that is possible"),
+        Value(
+            "--image-parallel-copies", type=GO_INT, default=0, metavar="N", help="blobs at the same time (default 6)"
+        ),
+        Flag("--dest-compress", help="compress layers, for dir:"),
+        Flag("--dest-decompress", help="decompress layers, for dir:"),
+        Flag("--dest-oci-accept-uncompressed-layers", help="leave layers uncompressed, for oci: and oci-archive:"),
+        Value("--dest-compress-format", default="", metavar="FORMAT", help="compression of layers: gzip or zstd"),
+        Value("--dest-compress-level", type=GO_INT, default=None, metavar="LEVEL", help="level of that compression"),
+        Flag("--dest-force-compress-format", help="reuse no blob that is compressed otherwise"),
+        Flag("--dest-precompute-digests", help="know the digests before the upload, for docker:"),
+        Value("--src-opt", multiple=True, metavar="NAME=VALUE", help="an option of the source's transport"),
+        Value("--dest-opt", multiple=True, metavar="NAME=VALUE", help="an option of the destination's transport"),
+        Flag("--tls-verify", default=None, hidden=True),
+    ]
+
+
+def _later_options() -> list[click.Option]:
+    """Flags of signing and encryption: known by name, and refused until they do what they say."""
+    return [Value(f"--{name.replace('_', '-')}", name, multiple=True, hidden=True) for name in _LATER]
+
+
+@click.command("copy", cls=GoCommand, options_metavar="[options]")
+@click.argument("arguments", nargs=-1, metavar="SOURCE DESTINATION")
+@with_options(
+    _copy_options(),
+    shared_options(),
+    image_options("src-", "source"),
+    image_options("dest-", "destination"),
+    retry_options(),
+    _later_options(),
+)
+@click.pass_obj
+def copy(app: Application, arguments: tuple[str, ...], **flags: Any) -> None:
+    """Copy an image from one location to another
+
+    Locations are TRANSPORT:REFERENCE, such as oci:folder:tag, dir:folder or docker-archive:file.tar:name:tag.
+    """
+    if len(arguments) != 2:
+        raise UsageError("Exactly two arguments expected", show_help=True)
+    from transship.api import Retries, copy_to_all
+    from transship.cli.progress import copy_progress
+
+    for prefix in ("src_", "dest_"):
+        check_credentials(flags, prefix)
+    if flags["tls_verify"] is not None:
+        app.log.warning("'--tls-verify' is deprecated, instead use: --src-tls-verify, --dest-tls-verify")
+    policy = app.load_policy()
+    source, destinations = arguments[0], [arguments[1], *flags["also_to"]]
+    _require_names(app, source, destinations)
+    options = copy_options(app, flags)
+    contexts = [_destination_context(app, flags, text) for text in destinations]
+    with copy_progress(app.log, quiet=flags["quiet"]) as observer:
+        results = copy_to_all(
+            source,
+            destinations,
+            options=options,
+            policy=policy,
+            source_context=_context(app, source, _source_settings(flags), flags["src_opt"]),
+            destination_contexts=contexts,
+            retries=Retries(flags["retry_times"], flags["retry_delay"]),
+            manager=app.manager,
+            on_event=observer,
+        )
+    if flags["dry_run"]:
+        _print_plan(results)
+    elif flags["digestfile"]:
+        with open(flags["digestfile"], "w", encoding="ascii") as file:
+            file.write(str(results[0].digest))
+
+
+def copy_options(app: Application, flags: Mapping[str, Any]) -> CopyOptions:
+    """The options of the engine that the flags ask for."""
+    from transship.copy.options import CopyOptions
+
+    for name in _LATER:
+        if flags[name]:
+            raise UnsupportedError(f"--{name.replace('_', '-')} is not supported yet")
+    if flags["format"] not in _FORMATS:
+        raise UsageError(
+            f"unknown format \"{flags['format']}\". Choose one of the supported formats: 'oci', 'v2s1', or 'v2s2'"
+        )
+    multi_arch, platforms = _multi_arch(flags)
+    return CopyOptions(
+        multi_arch=multi_arch,
+        platform=app.globals.platform,
+        platforms=platforms,
+        strip_sparse_index=flags["strip_sparse_manifest_list"],
+        manifest_type=_FORMATS[flags["format"]],
+        preserve_digests=flags["preserve_digests"],
+        remove_signatures=flags["remove_signatures"],
+        compress_format=_compressor(flags),
+        compress_level=flags["dest_compress_level"],
+        force_compress_format=flags["dest_force_compress_format"],
+        parallel_blobs=_parallel(flags["image_parallel_copies"]),
+        annotations=dict(_pair("--annotation", text) for text in flags["annotation"]),
+        dry_run=flags["dry_run"],
+        require_signed=app.globals.require_signed,
+    )
+
+
+def _multi_arch(flags: Mapping[str, Any]) -> tuple[MultiArch, tuple[Platform, ...]]:
+    from transship.copy.options import MultiArch
+    from transship.image.platform import Platform
+
+    what, platforms = flags["multi_arch"], list(flags["platform"])
+    if flags["all"] and (what is not None or platforms):
+        other = "--multi-arch" if what is not None else "--platform"
+        raise UsageError(f"Cannot use --all and {other} flags together")
+    if what is not None and platforms:
+        raise UsageError("Cannot use --multi-arch and --platform flags together")
+    if flags["all"]:
+        return MultiArch.ALL, ()
+    if what is None and not platforms:
+        return MultiArch.SYSTEM, ()
+    if what in ("system", "all", "index-only"):
+        return MultiArch(what), ()
+    try:
+        return MultiArch.PLATFORMS, tuple(Platform.parse(text) for text in platforms or str(what).split(","))
+    except TransshipError as error:
+        if platforms:
+            raise UsageError(f"--platform: {error}") from error
+        raise UsageError(
+            f'unknown multi-arch option "{what}". Choose one of the supported options: '
+            "'system', 'all', or 'index-only', or give platforms such as linux/amd64,linux/arm64"
+        ) from error
+
+
+def _compressor(flags: Mapping[str, Any]) -> str:
+    name: str = flags["dest_compress_format"]
+    if name == "zstd:chunked":
+        raise UnsupportedError("--dest-compress-format zstd:chunked is not supported yet")
+    if flags["dest_force_compress_format"] and not name:
+        raise UsageError("cannot use ForceCompressionFormat with undefined default compression format")
+    return name
+
+
+def _parallel(number: int) -> int:
+    if number < 0:
+        raise UsageError(f"--image-parallel-copies must not be negative, not {number}")
+    return number
+
+
+def _pair(flag: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"{flag} {text}: expected NAME=VALUE")
+    return name, value
+
+
+def _require_names(app: Application, source: str, destinations: Sequence[str]) -> None:
+    """Read all names before anything else is complained about, as Skopeo does."""
+    for side, text in (("source", source), *(("destination", text) for text in destinations)):
+        try:
+            app.manager.parse_reference(text)
+        except TransshipError as error:
+            raise InvalidReferenceError(f"Invalid {side} name {text}: {error}") from error
+
+
+def _source_settings(flags: Mapping[str, Any]) -> dict[str, str]:
+    return _for_oci({"shared-blob-dir": flags["src_shared_blob_dir"]})
+
+
+def _destination_context(app: Application, flags: Mapping[str, Any], text: str) -> Context:
+    transport = text.partition(":")[0]
+    settings: dict[str, str] = {}
+    if transport in ("oci", "oci-archive"):
+        settings |= _for_oci({"shared-blob-dir": flags["dest_shared_blob_dir"]} if transport == "oci" else {})
+        if flags["dest_oci_accept_uncompressed_layers"]:
+            settings["accept-uncompressed-layers"] = "true"
+    for flag, name in (("dest_compress", "compress"), ("dest_decompress", "decompress")):
+        if flags[flag] and transport == "dir":
+            settings[name] = "true"
+        elif flags[flag]:
+            app.log.warning(f"--dest-{name} can only be used if the destination transport is 'dir'")
+    if transport == "docker-archive" and flags["additional_tag"]:
+        settings["additional-tags"] = ",".join(_additional_tags(flags["additional_tag"]))
+    if flags["link"]:
+        settings["link"] = "true"
+    return _context(app, text, settings, flags["dest_opt"])
+
+
+def _for_oci(settings: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in settings.items() if value}
+
+
+def _additional_tags(values: Sequence[str]) -> list[str]:
+    from transship.image.reference import DockerReference
+
+    tags = []
+    for text in split_list(values):
+        try:
+            reference = DockerReference.parse(text)
+        except TransshipError as error:
+            raise UsageError(f"error parsing additional-tag '{text}': {error}") from error
+        if not reference.tag or reference.digest is not None:
+            raise UsageError(f"additional-tag '{text}' must be a tagged reference")
+        tags.append(str(reference))
+    return tags
+
+
+def _context(app: Application, text: str, settings: dict[str, str], extra: Sequence[str]) -> Context:
+    if text.partition(":")[0] not in ("oci",):
+        settings.pop("shared-blob-dir", None)
+    flag = "--src-opt / --dest-opt"
+    return app.context({**settings, **dict(_pair(flag, pair) for pair in extra)})
+
+
+def _print_plan(results: Sequence[CopyResult]) -> None:
+    for result in results:
+        click.echo(
+            f"Would copy {result.blobs_written} blobs ({result.bytes_written} bytes) to {result.destination}, "
+            f"{result.blobs_reused} are there already"
+        )
+
+
+@hookimpl
+def transship_commands() -> list[click.Command]:
+    """The command."""
+    return [copy]

@@ -1,0 +1,222 @@
+"""Flags as Skopeo's users know them: GNU style, anywhere after the command, ``--flag=false`` for booleans.
+
+click describes the flags and writes the help; how they are read follows Go's pflag, which scripts rely on.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+from click.core import iter_params_for_processing
+
+from transship.errors import TransshipError
+
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
+}
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION_PART = re.compile(r"(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(ns|us|µs|μs|ms|s|m|h)")
+
+
+class UsageError(TransshipError):
+    """The command line is wrong. ``show_help``: the command's help goes to standard error first."""
+
+    def __init__(self, message: str, *, show_help: bool = False) -> None:
+        super().__init__(message)
+        self.show_help = show_help
+
+
+class GoBool(click.ParamType):
+    """``true`` or ``false`` in any spelling that Go takes."""
+
+    name = "bool"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        """The boolean, or a usage error."""
+        if isinstance(value, bool):
+            return value
+        if value not in _BOOLEANS:
+            self.fail(f'strconv.ParseBool: parsing "{value}": invalid syntax')
+        return _BOOLEANS[value]
+
+
+class GoInt(click.ParamType):
+    """An integer."""
+
+    name = "int"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The integer, or a usage error."""
+        if isinstance(value, int):
+            return value
+        if not re.fullmatch(r"[+-]?\d{1,18}", value, re.ASCII):
+            self.fail(f'strconv.ParseInt: parsing "{value}": invalid syntax')
+        return int(value)
+
+
+class Duration(click.ParamType):
+    """A duration such as ``1m30s``; the value is in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds, or a usage error."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        sign, text = (-1, value[1:]) if value.startswith("-") else (1, value.removeprefix("+"))
+        if text == "0":
+            return 0.0
+        parts = _DURATION_PART.findall(text)
+        if not parts or "".join(number + unit for number, unit in parts) != text:
+            self.fail(f'time: invalid duration "{value}"')
+        return float(sign * sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+GO_BOOL = GoBool()
+GO_INT = GoInt()
+DURATION = Duration()
+
+
+class Flag(click.Option):
+    """A boolean flag; None when it was not given and ``default`` is None."""
+
+    def __init__(self, *names: str, default: bool | None = False, **settings: Any) -> None:
+        super().__init__(names, type=GO_BOOL, default=default, metavar="", **settings)
+        self.is_boolean = True
+
+
+class Value(click.Option):
+    """A flag with a value."""
+
+    def __init__(self, *names: str, **settings: Any) -> None:
+        super().__init__(names, **settings)
+
+
+def split_list(values: Sequence[str]) -> list[str]:
+    """The members of a flag that may be repeated and whose values are split on commas, as CSV."""
+    return [member for value in values for member in next(csv.reader([value], strict=True), [])]
+
+
+class GoCommand(click.Command):
+    """A command whose flags are read as Go's pflag reads them. Arguments that are no flags: ``arguments``."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, context_settings={"help_option_names": ["-h", "--help"]}, **settings)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line into ``ctx.params``; click calls this."""
+        params = self.get_params(ctx)
+        values, order = FlagParser(params).parse_args(args)
+        for param in iter_params_for_processing(order, params):
+            param.handle_parse_result(ctx, values, [])
+        return []
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's flags, and the global ones, which its help does not show."""
+        from transship.cli.options import global_options
+
+        return [*super().get_params(ctx), *global_options(hidden=True)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Take the global flags out of the command's own, then run it."""
+        ctx.obj.take_globals(ctx.params)
+        return super().invoke(ctx)
+
+
+class FlagParser:
+    """Reads flags as pflag does."""
+
+    def __init__(self, params: Sequence[click.Parameter]) -> None:
+        self._options = {name: param for param in params if isinstance(param, click.Option) for name in param.opts}
+        self._arguments = [param for param in params if isinstance(param, click.Argument)]
+
+    def parse_args(self, args: list[str]) -> tuple[dict[str, Any], list[click.Parameter]]:
+        """The values by parameter name, arguments included, and the order in which flags came."""
+        values: dict[str, Any] = {}
+        positional: list[str] = []
+        order: list[click.Parameter] = []
+        rest = list(args)
+        while rest:
+            word = rest.pop(0)
+            if word == "--":
+                positional += rest
+                break
+            if word.startswith("--"):
+                self._long(word, rest, values, order)
+            elif word.startswith("-") and len(word) > 1:
+                self._short(word, rest, values, order)
+            else:
+                positional.append(word)
+        for argument in self._arguments:
+            values[str(argument.name)] = tuple(positional)
+        return values, order
+
+    def _long(self, word: str, rest: list[str], values: dict[str, Any], order: list[click.Parameter]) -> None:
+        name, equals, value = word.partition("=")
+        option = self._options.get(name)
+        if option is None:
+            raise UsageError(f"unknown flag: {name}")
+        if not equals:
+            if _is_boolean(option):
+                value = "true"
+            elif rest:
+                value = rest.pop(0)
+            else:
+                raise UsageError(f"flag needs an argument: {name}")
+        self._set(option, name, value, values, order)
+
+    def _short(self, word: str, rest: list[str], values: dict[str, Any], order: list[click.Parameter]) -> None:
+        letters = word[1:]
+        while letters:
+            name, letters = "-" + letters[0], letters[1:]
+            option = self._options.get(name)
+            if option is None:
+                raise UsageError(f"unknown shorthand flag: '{name[1]}' in {word}")
+            if letters.startswith("="):
+                value, letters = letters[1:], ""
+            elif _is_boolean(option):
+                value = "true"
+            elif letters:
+                value, letters = letters, ""
+            elif rest:
+                value = rest.pop(0)
+            else:
+                raise UsageError(f"flag needs an argument: '{name[1]}' in {word}")
+            self._set(option, name, value, values, order)
+
+    def _set(
+        self,
+        option: click.Option,
+        name: str,
+        value: str,
+        values: dict[str, Any],
+        order: list[click.Parameter],
+    ) -> None:
+        try:
+            converted = option.type.convert(value, option, None)
+        except click.BadParameter as error:
+            raise UsageError(f'invalid argument "{value}" for "{_shown(option)}" flag: {error.message}') from None
+        key = str(option.name)
+        if option.multiple:
+            values.setdefault(key, []).append(converted)
+        else:
+            values[key] = converted
+        order.append(option)
+
+
+def _is_boolean(option: click.Option) -> bool:
+    return option.is_flag or getattr(option, "is_boolean", False)
+
+
+def _shown(option: click.Option) -> str:
+    return ", ".join(sorted(option.opts, key=len))
+
+
+def refuse(message: str) -> NoReturn:
+    """End the command with a usage error."""
+    raise UsageError(message)

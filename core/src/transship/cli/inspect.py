@@ -1,0 +1,178 @@
+"""transship inspect."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from transship import hookimpl
+from transship.cli.flags import Flag, GoCommand, UsageError, Value
+from transship.cli.options import (
+    check_credentials,
+    image_options,
+    retry_options,
+    shared_options,
+    with_options,
+)
+from transship.errors import InvalidManifestError, TransshipError
+
+if TYPE_CHECKING:
+    from transship.cli.application import Application
+    from transship.inspection import InspectedImage
+
+_ALGORITHMS = ("sha256", "sha384", "sha512")
+
+
+def _inspect_options() -> list[click.Option]:
+    return [
+        Flag("--raw", help="print the manifest, or with --config the config, byte for byte"),
+        Flag("--config", help="print the config"),
+        Value("--format", "-f", default=None, metavar="TEMPLATE", help="print what a Go template makes of it"),
+        Flag("--no-tags", "-n", help="do not list the repository's tags"),
+        Value("--manifest-digest", default="", metavar="ALGORITHM", help="compute the digest with this algorithm"),
+    ]
+
+
+@click.command("inspect", cls=GoCommand, options_metavar="[options]")
+@click.argument("arguments", nargs=-1, metavar="IMAGE")
+@with_options(_inspect_options(), shared_options(), image_options(), retry_options())
+@click.pass_obj
+def inspect(app: Application, arguments: tuple[str, ...], **flags: Any) -> None:
+    """Show what an image is, without copying it
+
+    IMAGE is TRANSPORT:REFERENCE, such as oci:folder:tag. Without flags: a summary as JSON.
+    """
+    if len(arguments) != 1:
+        raise UsageError("Exactly one argument expected")
+    if flags["raw"] and flags["format"]:
+        raise UsageError("raw output does not support format option")
+    if flags["manifest_digest"] not in ("", *_ALGORITHMS):
+        raise UsageError(f'digest algorithm "{flags["manifest_digest"]}" is not available')
+    check_credentials(flags)
+    if flags["raw"] and not flags["config"]:
+        sys.stdout.buffer.write(_raw(app, arguments[0], flags))
+        return
+    image = _image(app, arguments[0], flags)
+    if flags["raw"]:
+        sys.stdout.buffer.write(image.config or b"")
+        return
+    click.echo(_report(image, flags), nl=False)
+
+
+def _settings(app: Application, name: str, flags: dict[str, Any]) -> dict[str, Any]:
+    from transship.api import Retries
+
+    is_oci = name.partition(":")[0] == "oci"
+    options = {"shared-blob-dir": flags["shared_blob_dir"]} if is_oci and flags["shared_blob_dir"] else {}
+    return {
+        "context": app.context(options),
+        "retries": Retries(flags["retry_times"], flags["retry_delay"]),
+        "manager": app.manager,
+    }
+
+
+def _raw(app: Application, name: str, flags: dict[str, Any]) -> bytes:
+    from transship.api import raw_manifest
+
+    settings = _settings(app, name, flags)
+    _require_name(app, name)
+    try:
+        return raw_manifest(name, **settings)
+    except (TransshipError, OSError) as error:
+        raise TransshipError(f"Error retrieving manifest for image: {_reason(error)}") from error
+
+
+def _image(app: Application, name: str, flags: dict[str, Any]) -> InspectedImage:
+    from transship.api import inspect as inspect_image
+
+    settings = _settings(app, name, flags)
+    _require_name(app, name)
+    with_tags = not flags["no_tags"] and not flags["config"]
+    try:
+        return inspect_image(name, platform=app.globals.platform, with_tags=with_tags, **settings)
+    except OSError as error:
+        raise TransshipError(f'Error parsing image name "{name}": {_reason(error)}') from error
+
+
+def _require_name(app: Application, name: str) -> None:
+    try:
+        app.manager.parse_reference(name)
+    except TransshipError as error:
+        raise TransshipError(f'Error parsing image name "{name}": {error}') from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return ": ".join(filter(None, (error.filename, (error.strerror or str(error)).lower())))
+    return str(error)
+
+
+def _report(image: InspectedImage, flags: dict[str, Any]) -> str:
+    from transship.cli import inspect_report
+
+    image.manifest.require_image()
+    if flags["config"]:
+        value = inspect_report.config_value(_config(image))
+    else:
+        value = inspect_report.summary_value(_summary(image, flags["manifest_digest"]))
+    return inspect_report.render(flags["format"] or "json", value)
+
+
+def _config(image: InspectedImage) -> dict[str, Any]:
+    """The config as OCI defines it."""
+    from transship.image.config import reencode_config
+    from transship.image.strict_json import load_json_object
+
+    try:
+        return load_json_object(reencode_config(_config_bytes(image)), "config")
+    except InvalidManifestError as error:
+        raise TransshipError(f"Error reading OCI-formatted configuration data: {error}") from error
+
+
+def _config_bytes(image: InspectedImage) -> bytes:
+    from transship.image.manifest import Schema1Manifest
+
+    if isinstance(image.manifest, Schema1Manifest):
+        return image.manifest.document.schema2_config([])
+    return image.config or b"{}"
+
+
+def _summary(image: InspectedImage, algorithm: str) -> dict[str, Any]:
+    """Skopeo's summary; what an image does not say is empty or null as there."""
+    from transship.image.config import parse_config
+    from transship.image.manifest import Schema1Manifest
+
+    schema1 = image.manifest.document if isinstance(image.manifest, Schema1Manifest) else None
+    config = parse_config(schema1.embedded_config if schema1 else image.config or b"{}")
+    named = image.reference.named
+    descriptors = [layer.descriptor for layer in image.manifest.layers]
+    return {
+        "Name": named.name if named else "",
+        "Tag": schema1.tag if schema1 else "",
+        "Digest": str(image.digest(algorithm)),
+        "RepoTags": list(image.tags),
+        "Created": config.created,
+        "DockerVersion": config.docker_version,
+        "Labels": config.labels,
+        "Architecture": config.architecture,
+        "Os": config.os,
+        "Layers": [str(descriptor.digest) for descriptor in descriptors],
+        "LayersData": [
+            {
+                "MIMEType": descriptor.media_type,
+                "Digest": str(descriptor.digest),
+                "Size": descriptor.size,
+                "Annotations": descriptor.annotations,
+            }
+            for descriptor in descriptors
+        ],
+        "Env": list(config.env) if config.env is not None else None,
+    }
+
+
+@hookimpl
+def transship_commands() -> list[click.Command]:
+    """The command."""
+    return [inspect]

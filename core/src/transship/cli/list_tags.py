@@ -1,0 +1,52 @@
+"""transship list-tags."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from transship import hookimpl
+from transship.cli.flags import GoCommand, UsageError
+from transship.cli.options import (
+    check_credentials,
+    image_options,
+    retry_options,
+    shared_options,
+    with_options,
+)
+
+if TYPE_CHECKING:
+    from transship.cli.application import Application
+
+
+@click.command("list-tags", cls=GoCommand, options_metavar="[options]")
+@click.argument("arguments", nargs=-1, metavar="REPOSITORY")
+@with_options(shared_options(), image_options(local=False), retry_options())
+@click.pass_obj
+def list_tags(app: Application, arguments: tuple[str, ...], **flags: Any) -> None:
+    """List the tags of a repository, archive or layout
+
+    REPOSITORY is docker-archive:FILE or oci:FOLDER.
+    """
+    if len(arguments) != 1:
+        raise UsageError("Exactly one non-option argument expected", show_help=True)
+    check_credentials(flags)
+    from transship.api import Retries
+    from transship.api import list_tags as tags_of
+
+    listed = tags_of(
+        arguments[0],
+        context=app.context({}),
+        retries=Retries(flags["retry_times"], flags["retry_delay"]),
+        manager=app.manager,
+    )
+    document = {"Repository": listed.repository} if listed.repository else {}
+    click.echo(json.dumps(document | {"Tags": list(listed.tags)}, indent=4, ensure_ascii=False))
+
+
+@hookimpl
+def transship_commands() -> list[click.Command]:
+    """The command."""
+    return [list_tags]

@@ -1,0 +1,155 @@
+"""Flags that several commands share, and the settings that are read from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from transship.cli.flags import DURATION, GO_INT, Flag, UsageError, Value
+from transship.image.platform import PlatformRequest
+
+_Callback = TypeVar("_Callback", bound=Callable[..., Any])
+
+DEFAULT_TEMPORARY_DIRECTORY = "/var/tmp"  # noqa: S108 - where skopeo puts big files
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalOptions:
+    """The flags that every command takes. Times in seconds, 0: none."""
+
+    command_timeout: float = 0
+    debug: bool = False
+    insecure_policy: bool = False
+    require_signed: bool = False
+    override_arch: str = ""
+    override_os: str = ""
+    override_variant: str = ""
+    policy: str | None = None
+    registries_d: str = ""
+    registries_conf: str = ""
+    tls_details: str = ""
+    tmpdir: str = DEFAULT_TEMPORARY_DIRECTORY
+    user_agent_prefix: str = ""
+    tls_verify: bool | None = None
+
+    @property
+    def platform(self) -> PlatformRequest:
+        """The platform to choose from indexes."""
+        return PlatformRequest(self.override_os, self.override_arch, self.override_variant)
+
+
+def global_options(*, hidden: bool = False) -> list[click.Option]:
+    """The flags that every command takes, made anew."""
+    return [
+        Value("--command-timeout", type=DURATION, default=0.0, hidden=hidden, help="timeout for the command execution"),
+        Flag("--debug", hidden=hidden, help="enable debug output"),
+        Flag("--insecure-policy", hidden=hidden, help="run the tool without any policy check"),
+        Flag("--require-signed", hidden=hidden, help="require that images are accepted by a signature"),
+        Value("--override-arch", default="", metavar="ARCH", hidden=hidden, help="use ARCH to choose from indexes"),
+        Value("--override-os", default="", metavar="OS", hidden=hidden, help="use OS to choose from indexes"),
+        Value(
+            "--override-variant",
+            default="",
+            metavar="VARIANT",
+            hidden=hidden,
+            help="use VARIANT to choose from indexes",
+        ),
+        Value("--policy", default=None, metavar="FILE", hidden=hidden, help="path to a trust policy file"),
+        Value(
+            "--registries.d",
+            "registries_d",
+            default="",
+            metavar="DIR",
+            hidden=hidden,
+            help="use registry configuration files in DIR",
+        ),
+        Value("--registries-conf", default="", hidden=True, help="path to the registries.conf file"),
+        Value("--tls-details", default="", metavar="FILE", hidden=hidden, help="path to containers-tls-details.yaml"),
+        Value("--tmpdir", default="", metavar="DIR", hidden=hidden, help="directory for big temporary files"),
+        Value("--user-agent-prefix", default="", metavar="PREFIX", hidden=hidden, help="prefix of the user agent"),
+    ]
+
+
+GLOBAL_NAMES = tuple(str(option.name) for option in global_options())
+
+
+def with_options(*groups: list[click.Option]) -> Callable[[_Callback], _Callback]:
+    """Give a command callback the flags of ``groups``, in that order."""
+
+    def decorate(callback: _Callback) -> _Callback:
+        options = [option for group in groups for option in group]
+        callback.__click_params__ = [*reversed(options), *getattr(callback, "__click_params__", [])]  # type: ignore[attr-defined]  # click's own way to collect them
+        return callback
+
+    return decorate
+
+
+def shared_options() -> list[click.Option]:
+    """``--authfile``, which serves both sides."""
+    default = os.environ.get("REGISTRY_AUTH_FILE", "")
+    return [Value("--authfile", default=default, metavar="FILE", help="path of the registry credentials file")]
+
+
+def image_options(prefix: str = "", side: str = "", *, local: bool = True) -> list[click.Option]:
+    """The flags of one image. ``prefix`` is ``""``, ``"src-"`` or ``"dest-"``; ``side`` words the help.
+
+    ``local``: the image may be in a layout or a daemon, so that those transports' flags apply.
+    """
+    of = f" of the {side}" if side else ""
+
+    def name(flag: str) -> str:
+        return f"--{prefix}{flag}"
+
+    options: list[click.Option] = [
+        Value(name("creds"), default=None, metavar="USER[:PASSWORD]", help=f"credentials for the registry{of}"),
+        Value(name("username"), default=None, help=f"user name for the registry{of}"),
+        Value(name("password"), default=None, help=f"password for the registry{of}"),
+        Flag(name("no-creds"), help=f"access the registry{of} anonymously"),
+        Value(name("registry-token"), default=None, metavar="TOKEN", help=f"bearer token for the registry{of}"),
+        Value(name("cert-dir"), default="", metavar="PATH", help=f"use certificates at PATH for the registry{of}"),
+        Flag(name("tls-verify"), default=None, help=f"require HTTPS and verify certificates of the registry{of}"),
+    ]
+    if prefix:
+        options.append(Value(name("authfile"), default=None, metavar="FILE", help=f"credentials file{of}"))
+        options.append(Value(f"--{prefix[0]}creds", default=None, hidden=True))
+    if local:
+        options.append(
+            Value(name("shared-blob-dir"), default="", metavar="DIR", help=f"folder of shared blobs{of}, for oci:")
+        )
+        options.append(Value(name("daemon-host"), default="", metavar="URL", help=f"docker daemon{of}"))
+    return options
+
+
+def retry_options() -> list[click.Option]:
+    """How often, and after how long, what failed is tried again."""
+    return [
+        Value("--retry-times", type=GO_INT, default=0, metavar="N", help="how often to try again"),
+        Value("--retry-delay", type=DURATION, default=0.0, help="fixed delay between attempts (default: exponential)"),
+    ]
+
+
+def check_credentials(flags: Mapping[str, Any], prefix: str = "") -> None:
+    """Raise ``UsageError`` for flags of one image that contradict each other."""
+    creds, username = flags.get(f"{prefix}creds"), flags.get(f"{prefix}username")
+    password, anonymous = flags.get(f"{prefix}password"), flags.get(f"{prefix}no_creds")
+    conflicts = (
+        (creds is not None and anonymous, "creds and no-creds cannot be specified at the same time"),
+        (username is not None and anonymous, "username and no-creds cannot be specified at the same time"),
+        (creds is not None and username is not None, "creds and username cannot be specified at the same time"),
+        (username is not None and password is None, "password must be specified when username is specified"),
+        (password is not None and username is None, "username must be specified when password is specified"),
+        (creds == "", "credentials can't be empty"),
+        (creds is not None and creds.startswith(":"), "username can't be empty"),
+    )
+    for is_wrong, message in conflicts:
+        if is_wrong:
+            raise UsageError(message)
+
+
+def disabled_plugins() -> list[str]:
+    """What ``TRANSSHIP_DISABLED_PLUGINS`` names, separated by commas."""
+    return [name.strip() for name in os.environ.get("TRANSSHIP_DISABLED_PLUGINS", "").split(",") if name.strip()]

@@ -1,0 +1,116 @@
+"""transship plugins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from transship import hookimpl
+from transship.cli.flags import Flag, GoCommand, UsageError
+from transship.cli.options import with_options
+from transship.discovery import BY_NAME_KINDS
+
+if TYPE_CHECKING:
+    from transship.cli.application import Application
+    from transship.discovery import PluginEntry
+    from transship.plugin.compression import Compression
+    from transship.plugin.transport import Transport
+
+
+@click.command("plugins", cls=GoCommand, options_metavar="[options]")
+@click.argument("arguments", nargs=-1, metavar="[show KIND NAME]")
+@with_options([Flag("--json", help="print JSON")])
+@click.pass_obj
+def plugins(app: Application, arguments: tuple[str, ...], **flags: Any) -> None:
+    """List the plugins, or show what one can do
+
+    Without arguments, all that are installed, without loading them. With "show KIND NAME", such as
+    "show transports oci", that one is loaded, and says what it can do and which options it takes.
+    """
+    if not arguments:
+        entries = list(app.manager.entries())
+        click.echo(json.dumps([asdict(entry) for entry in entries], indent=4) if flags["json"] else _table(entries))
+    elif arguments[0] == "show" and len(arguments) == 3:
+        facts = _facts(app, _kind(arguments[1]), arguments[2])
+        click.echo(json.dumps(facts, indent=4) if flags["json"] else _paragraphs(facts))
+    else:
+        raise UsageError("Usage: transship plugins [show KIND NAME]")
+
+
+def _kind(word: str) -> str:
+    kind = word if word.endswith("s") else word + "s"
+    if kind not in BY_NAME_KINDS:
+        raise UsageError(f"unknown kind of plugin {word!r}; kinds are {', '.join(BY_NAME_KINDS)}")
+    return kind
+
+
+def _table(entries: list[PluginEntry]) -> str:
+    rows = [("KIND", "NAME", "DISTRIBUTION", "VERSION", "LOADED")]
+    rows += [
+        (entry.kind, entry.name, entry.distribution, entry.version, "yes" if entry.loaded else "no")
+        for entry in entries
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _facts(app: Application, kind: str, name: str) -> dict[str, Any]:
+    if kind == "transports":
+        facts = _transport_facts(app.manager.transport(name))
+    elif kind == "compressions":
+        facts = _compression_facts(app.manager.compression(name))
+    else:
+        facts = {"help": app.manager.command(name).get_short_help_str(200)}
+    origin = next((entry for entry in app.manager.entries() if (entry.kind, entry.name) == (kind, name)), None)
+    source = {"distribution": f"{origin.distribution} {origin.version}"} if origin else {}
+    return {"kind": kind, "name": name, **source, **facts}
+
+
+def _transport_facts(transport: Transport) -> dict[str, Any]:
+    from transship.plugin.transport import Deleter, TagLister
+    from transship.plugin.transport import Transport as Base
+
+    kind = type(transport)
+    can = {
+        "read": kind.open_source is not Base.open_source,
+        "write": kind.open_destination is not Base.open_destination,
+        "delete": isinstance(transport, Deleter),
+        "list tags": isinstance(transport, TagLister),
+    }
+    return {
+        "can": [verb for verb, is_so in can.items() if is_so],
+        "options": {option.name: f"{option.help} ({option.kind}, {option.side})" for option in transport.options},
+    }
+
+
+def _compression_facts(compression: Compression) -> dict[str, Any]:
+    return {
+        "can": ["decompress", *(["compress"] if compression.can_compress else [])],
+        "magic": compression.magic.hex(" "),
+        "media type suffix": compression.media_type_suffix or "none",
+        "levels": "any" if compression.levels is None else "{} to {}".format(*compression.levels),
+        "output depends on": dict(compression.describe()),
+    }
+
+
+def _paragraphs(facts: Mapping[str, Any]) -> str:
+    lines = []
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            lines.append(f"{name}:{'' if value else ' none'}")
+            lines += [f"    {key}: {text}" for key, text in value.items()]
+        else:
+            lines.append(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+    return "\n".join(lines)
+
+
+@hookimpl
+def transship_commands() -> list[click.Command]:
+    """The command."""
+    return [plugins]

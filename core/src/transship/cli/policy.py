@@ -1,0 +1,62 @@
+"""transship policy."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from transship import hookimpl
+from transship.cli.flags import GoCommand, UsageError
+from transship.errors import TransshipError
+from transship.policy.files import default_paths
+
+if TYPE_CHECKING:
+    from transship.cli.application import Application
+
+_FIRST_POLICY = """\
+{
+    "default": [
+        {"type": "reject"}
+    ],
+    "transports": {
+        "dir": {"": [{"type": "insecureAcceptAnything"}]},
+        "docker-archive": {"": [{"type": "insecureAcceptAnything"}]},
+        "oci": {"": [{"type": "insecureAcceptAnything"}]},
+        "oci-archive": {"": [{"type": "insecureAcceptAnything"}]}
+    }
+}
+"""
+_EXPLANATION = """\
+It accepts what is in files of this machine, and rejects everything else. Edit it to say more:
+  "default" holds for what no scope below "transports" names;
+  {"type": "insecureAcceptAnything"} accepts any image, {"type": "reject"} none;
+  a scope is "" for a whole transport, or a path such as "/srv/images" for dir: and oci:."""
+
+
+@click.command("policy", cls=GoCommand, options_metavar="[options]")
+@click.argument("arguments", nargs=-1, metavar="init")
+@click.pass_obj
+def policy(app: Application, arguments: tuple[str, ...]) -> None:
+    """Write a first trust policy
+
+    "init" writes one to the place that --policy names, or to your own default place, and never overwrites.
+    """
+    if arguments != ("init",):
+        raise UsageError("Usage: transship policy init")
+    path = app.globals.policy or default_paths()[0]
+    if folder := os.path.dirname(path):
+        os.makedirs(folder, exist_ok=True)
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(_FIRST_POLICY)
+    except FileExistsError as error:
+        raise TransshipError(f"{path} is there already, and is left as it is") from error
+    click.echo(f"Wrote {path}\n{_EXPLANATION}")
+
+
+@hookimpl
+def transship_commands() -> list[click.Command]:
+    """The command."""
+    return [policy]

@@ -1,0 +1,1 @@
+"""The engine: one image, from one place to others."""

@@ -1,0 +1,413 @@
+"""Blobs on their way from the source to the destinations: each read once, verified, changed only where asked."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from transship.copy.options import DEFAULT_PARALLEL_BLOBS
+from transship.copy.pipeline import Tee, ahead
+from transship.copy.plan import LayerAction, plan_layer
+from transship.copy.session import Progress, Session, Target, failure
+from transship.decompression import detect, sniffed
+from transship.errors import CancelledError, ContentMismatchError, TransshipError
+from transship.image.conversion import LayerOperation, WrittenLayer
+from transship.image.descriptor import Descriptor
+from transship.image.digest import Digest
+from transship.image.strict_json import METADATA_LIMIT
+from transship.plugin.blob import (
+    BlobReader,
+    Buffer,
+    BytesContent,
+    Content,
+    FileContent,
+    verified,
+)
+from transship.plugin.events import BlobFinished, BlobPlanned, BlobStarted
+from transship.plugin.transport import LayerCompression
+
+_OPERATIONS = {
+    LayerAction.PRESERVE: LayerOperation.PRESERVE,
+    LayerAction.COMPRESS: LayerOperation.COMPRESS,
+    LayerAction.RECOMPRESS: LayerOperation.COMPRESS,
+    LayerAction.DECOMPRESS: LayerOperation.DECOMPRESS,
+}
+
+_transforming = threading.BoundedSemaphore(max(len(os.sched_getaffinity(0)), 2))
+"""Each layer that is compressed keeps all cores busy; more of them at once only cost memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTask:
+    """One layer of one image.
+
+    ``diff_id`` is what the config says of it, None if nothing; ``needs_diff_id``: it must be known afterwards.
+    ``may_change`` holds, for each target, whether the layer may be compressed otherwise there.
+    """
+
+    descriptor: Descriptor
+    diff_id: Digest | None
+    needs_diff_id: bool
+    may_change: tuple[bool, ...]
+
+    @property
+    def is_surely_uncompressed(self) -> bool:
+        """Whether the layer's own digest says that it is what the config promises after decompression."""
+        return self.diff_id is not None and self.diff_id == self.descriptor.digest
+
+
+def copy_layers(session: Session, tasks: list[LayerTask]) -> list[list[WrittenLayer]]:
+    """Copy all layers of an image; the answer has, for each layer, what became of it at each target."""
+    workers = _workers(session)
+    if workers == 1 or len(tasks) < 2:
+        return [_copy_layer(session, task) for task in tasks]
+    with ThreadPoolExecutor(workers, thread_name_prefix="transship-blob") as pool:
+        futures = [pool.submit(_copy_layer, session, task) for task in tasks]
+        try:
+            return [future.result() for future in _as_they_fail(futures)]
+        except BaseException:
+            session.cancellation.cancel()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _as_they_fail(futures: list[Future[list[WrittenLayer]]]) -> list[Future[list[WrittenLayer]]]:
+    """Wait for all, or for the first failure, which is raised."""
+    from concurrent.futures import FIRST_EXCEPTION, wait
+
+    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    errors = [error for future in done if (error := future.exception()) is not None]
+    for error in sorted(errors, key=lambda error: isinstance(error, CancelledError)):
+        raise error
+    return futures
+
+
+def _workers(session: Session) -> int:
+    parallel = session.source.parallel and all(target.traits.parallel for target in session.targets)
+    return (session.options.parallel_blobs or DEFAULT_PARALLEL_BLOBS) if parallel else 1
+
+
+def _copy_layer(session: Session, task: LayerTask) -> list[WrittenLayer]:
+    """One layer to all targets; what is the same blob elsewhere in this run is waited for, not copied again."""
+    assert task.descriptor.digest is not None  # noqa: S101 - layers of parsed manifests have one
+    mine: list[Target] = []
+    futures: list[Future[WrittenLayer]] = []
+    for target, may_change in zip(session.targets, task.may_change, strict=True):
+        key = (task.descriptor.digest, may_change)
+        with target.lock:
+            future = target.known.get(key)
+            if future is None:
+                future = target.known[key] = Future()
+                mine.append(target)
+        futures.append(future)
+    if mine:
+        _settle(session, task, mine, futures)
+    return [
+        _as_this_layer(session, task, future, target) for future, target in zip(futures, session.targets, strict=True)
+    ]
+
+
+def _settle(session: Session, task: LayerTask, mine: list[Target], futures: list[Future[WrittenLayer]]) -> None:
+    own = {id(target): future for target, future in zip(session.targets, futures, strict=True)}
+    try:
+        for target, written in _transfer(session, task, mine).items():
+            own[id(target)].set_result(written)
+    except BaseException as error:
+        for target in mine:
+            if not own[id(target)].done():
+                own[id(target)].set_exception(error)
+        raise
+
+
+def _as_this_layer(session: Session, task: LayerTask, future: Future[WrittenLayer], target: Target) -> WrittenLayer:
+    written = future.result()
+    diff_id = written.diff_id or session.diff_ids.get(task.descriptor.digest) if task.descriptor.digest else None
+    if _stays_away(task.descriptor, target) or written.operation is LayerOperation.PRESERVE:
+        urls = task.descriptor.urls if written.descriptor.urls else ()
+    else:
+        urls = ()
+    described = Descriptor(
+        task.descriptor.media_type,
+        written.descriptor.digest,
+        written.descriptor.size,
+        urls,
+        task.descriptor.annotations,
+    )
+    return WrittenLayer(described, written.operation, written.compression, diff_id)
+
+
+def _stays_away(descriptor: Descriptor, target: Target) -> bool:
+    """A layer that others distribute is not copied to where its URLs suffice (images.md of the OCI, foreign layers)."""
+    return bool(descriptor.urls) and target.traits.accepts_foreign_urls
+
+
+def _transfer(session: Session, task: LayerTask, targets: list[Target]) -> dict[Target, WrittenLayer]:
+    """Bring one layer to ``targets``."""
+    key = next(session.keys)
+    descriptor = task.descriptor
+    assert descriptor.digest is not None  # noqa: S101 - see _copy_layer
+    results: dict[Target, WrittenLayer] = {}
+    needing: list[Target] = []
+    for target in targets:
+        if _stays_away(descriptor, target):
+            results[target] = WrittenLayer(descriptor, LayerOperation.PRESERVE, None, None)
+            continue
+        may_change = task.may_change[session.targets.index(target)]
+        present = _reused(session, task, target, may_change=may_change)
+        if present is not None:
+            results[target] = WrittenLayer(present, LayerOperation.PRESERVE, None, None)
+        else:
+            needing.append(target)
+    if all(_stays_away(descriptor, target) for target in targets):
+        return results
+    if session.options.dry_run:
+        return results | _planned(session, task, results, needing)
+    session.emit(BlobStarted(session.image, key, descriptor.digest, descriptor.size, is_config=False))
+    if needing:
+        results |= _read_once(session, task, needing, key)
+    size = max((results[target].descriptor.size for target in results), default=descriptor.size)
+    session.emit(BlobFinished(session.image, key, descriptor.digest, size, reused=not needing))
+    return results
+
+
+def _planned(
+    session: Session, task: LayerTask, results: dict[Target, WrittenLayer], needing: list[Target]
+) -> dict[Target, WrittenLayer]:
+    descriptor = task.descriptor
+    assert descriptor.digest is not None  # noqa: S101 - see _copy_layer
+    for target in (*results, *needing):
+        if _stays_away(descriptor, target):
+            continue
+        reused = target not in needing
+        target.count(descriptor.size, reused=reused)
+        session.emit(
+            BlobPlanned(
+                session.image, str(target.reference), descriptor.digest, descriptor.size, is_config=False, reused=reused
+            )
+        )
+    return {target: WrittenLayer(descriptor, LayerOperation.PRESERVE, None, None) for target in needing}
+
+
+def _reused(session: Session, task: LayerTask, target: Target, *, may_change: bool) -> Descriptor | None:
+    """The blob that the destination has already, if it may stay as it is."""
+    options = session.options
+    compresses = may_change and target.traits.compression is LayerCompression.COMPRESS
+    if compresses and (task.is_surely_uncompressed or options.force_compress_format):
+        return None
+    if task.needs_diff_id and task.descriptor.digest not in session.diff_ids:
+        return None
+    session.cancellation.check()
+    try:
+        present = target.destination.reuse_blob(task.descriptor)
+    except (TransshipError, OSError) as error:
+        raise failure("trying to reuse blob", error, operation="reuse", side="destination") from error
+    if present is not None and not options.dry_run:
+        target.count(present.size, reused=True)
+    return present
+
+
+def _read_once(session: Session, task: LayerTask, targets: list[Target], key: int) -> dict[Target, WrittenLayer]:
+    descriptor = task.descriptor
+    try:
+        content = session.source.get_blob(descriptor)
+    except (TransshipError, OSError) as error:
+        raise failure(f"reading blob {descriptor}", error, operation="read", side="source") from error
+    try:
+        progress = Progress(session, key)
+        writers = [_Writer(session, task, target, progress) for target in targets]
+        head, chunks = sniffed(content)
+        found = detect(session.manager, head)
+        extra = 1 if task.needs_diff_id else 0
+        if len(writers) + extra == 1:
+            return {targets[0]: writers[0].write(chunks, found)}
+        return _read_by_all(session, task, writers, chunks, found, progress)
+    except (TransshipError, OSError) as error:
+        if isinstance(error, CancelledError):
+            raise
+        raise failure("writing blob", error, operation="write") from error
+    finally:
+        content.close()
+
+
+def _read_by_all(
+    session: Session,
+    task: LayerTask,
+    writers: list[_Writer],
+    chunks: Iterable[Buffer],
+    found: str | None,
+    progress: Progress,
+) -> dict[Target, WrittenLayer]:
+    """The same bytes to several targets, and to a diff ID if one is needed, each in a thread of its own."""
+    readers = len(writers) + (1 if task.needs_diff_id else 0)
+    views: list[Iterable[Buffer]]
+    if isinstance(chunks, FileContent):
+        views = [FileContent(chunks.file, chunks.offset, chunks.size, close_file=False) for _ in range(readers)]
+    else:
+        tee = Tee(progress.counted(chunks), readers)
+        views = [tee.reader(number) for number in range(readers)]
+    with ThreadPoolExecutor(readers, thread_name_prefix="transship-fan") as pool:
+        futures = [pool.submit(writer.write, view, found) for writer, view in zip(writers, views, strict=False)]
+        if task.needs_diff_id:
+            probe = pool.submit(_diff_id, session, views[-1], found)
+        try:
+            results = {writer.target: future.result() for writer, future in zip(writers, futures, strict=True)}
+            if task.needs_diff_id and task.descriptor.digest is not None:
+                session.diff_ids[task.descriptor.digest] = probe.result()
+            return results
+        except BaseException:
+            session.cancellation.cancel()
+            for view in views:
+                if isinstance(view, Iterator) and not isinstance(view, FileContent):
+                    _close_when_idle(view)
+            raise
+
+
+def _close_when_idle(view: Iterator[Buffer]) -> None:
+    close: Callable[[], None] | None = getattr(view, "close", None)
+    try:
+        if close is not None:
+            close()
+    except ValueError:  # its own thread is in the middle of it and will end by itself
+        return
+
+
+def _diff_id(session: Session, chunks: Iterable[Buffer], found: str | None) -> Digest:
+    plain = chunks if found is None else session.manager.compression(found).decompress(chunks)
+    probe = BlobReader(plain, Descriptor("", None))
+    for _ in probe:
+        pass
+    digest = probe.descriptor.digest
+    assert digest is not None  # noqa: S101 - what was read to the end has a digest
+    return digest
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes one layer to one target."""
+
+    session: Session
+    task: LayerTask
+    target: Target
+    progress: Progress
+
+    def write(self, chunks: Iterable[Buffer], found: str | None) -> WrittenLayer:
+        """Write the layer that comes as ``chunks``, compressed by ``found``."""
+        options = self.session.options
+        action, compression = plan_layer(
+            self.target.traits.compression,
+            found,
+            options.compress_format,
+            may_change=self.task.may_change[self.session.targets.index(self.target)],
+        )
+        if action is LayerAction.PRESERVE:
+            self._require_promised_diff_id(found)
+            blob = BlobReader(chunks, self.task.descriptor, on_progress=self.progress.advance)
+            return self._put(blob, action, compression)
+        with _transforming:
+            return self._transform(action, compression, chunks, found)
+
+    def _transform(
+        self,
+        action: LayerAction,
+        compression: str | None,
+        chunks: Iterable[Buffer],
+        found: str | None,
+    ) -> WrittenLayer:
+        source = ahead(verified(self.progress.counted(chunks), self.task.descriptor))
+        promised = Descriptor(self.task.descriptor.media_type, self.task.diff_id)
+        stages: list[Iterator[Buffer]] = [source]
+        try:
+            if found is not None:
+                decompress = self.session.manager.compression(found).decompress
+                stages.append(ahead(_completely(decompress(source), source)))
+            if action is LayerAction.DECOMPRESS:
+                return self._put(BlobReader(stages[-1], promised), action, None)
+            assert compression is not None  # noqa: S101 - plan_layer names one for what it compresses
+            plain = verified(stages[-1], promised) if found is not None else stages[-1]
+            self._require_promised_diff_id(found)
+            stages.append(self._compressed(compression, plain))
+            blob = BlobReader(stages[-1], Descriptor(self.task.descriptor.media_type, None))
+            return self._put(blob, action, compression)
+        finally:
+            for stage in reversed(stages):
+                stage.close()  # type: ignore[attr-defined]  # generators have it
+
+    def _compressed(self, name: str, plain: Iterable[Buffer]) -> Iterator[Buffer]:
+        options = self.session.options
+        level = options.compress_level if not options.compress_format or options.compress_format == name else None
+        threads = len(os.sched_getaffinity(0))
+        yield from self.session.manager.compression(name).compress(plain, level=level, threads=threads)
+
+    def _require_promised_diff_id(self, found: str | None) -> None:
+        """An uncompressed layer's digest is its diff ID; the config may not promise another one."""
+        promised, digest = self.task.diff_id, self.task.descriptor.digest
+        if found is None and promised and digest and promised.algorithm == digest.algorithm and promised != digest:
+            raise ContentMismatchError(
+                f"layer {digest} is not compressed, but the config promises the diff ID {promised}"
+            )
+
+    def _put(self, blob: BlobReader, action: LayerAction, compression: str | None) -> WrittenLayer:
+        self.target.destination.put_blob(blob)
+        written = blob.descriptor
+        self.target.count(written.size, reused=False)
+        return WrittenLayer(written, _OPERATIONS[action], compression, None)
+
+
+def _completely(outputs: Iterable[Buffer], inputs: Iterable[Buffer]) -> Iterator[Buffer]:
+    """``outputs``, and then what a decompressor left of ``inputs``, so that their digest is compared."""
+    yield from outputs
+    for chunk in inputs:
+        if len(chunk):
+            raise ContentMismatchError("a compressed layer goes on after its end")
+
+
+def read_config(session: Session, descriptor: Descriptor) -> bytes:
+    """The bytes of a config, verified, at most 4 MiB."""
+    try:
+        if descriptor.size > METADATA_LIMIT:
+            raise ContentMismatchError(f"exceeded maximum allowed size of {METADATA_LIMIT} bytes")
+        content = session.source.get_blob(descriptor)
+        try:
+            chunks = _bounded(verified(content, descriptor))
+            return b"".join(bytes(chunk) for chunk in chunks)
+        finally:
+            content.close()
+    except (TransshipError, OSError) as error:
+        raise failure(f"reading config blob {descriptor}", error, operation="read", side="source") from error
+
+
+def _bounded(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
+    count = 0
+    for chunk in chunks:
+        count += len(chunk)
+        if count > METADATA_LIMIT:
+            raise ContentMismatchError(f"exceeded maximum allowed size of {METADATA_LIMIT} bytes")
+        yield chunk
+
+
+def put_bytes(session: Session, target: Target, data: bytes, descriptor: Descriptor, *, is_config: bool) -> None:
+    """Store a small blob that is in memory, unless the target has it."""
+    assert descriptor.digest is not None  # noqa: S101 - made from the bytes
+    try:
+        present = target.destination.reuse_blob(descriptor)
+        if session.options.dry_run:
+            target.count(len(data), reused=present is not None)
+            planned = BlobPlanned(
+                session.image,
+                str(target.reference),
+                descriptor.digest,
+                len(data),
+                is_config=is_config,
+                reused=present is not None,
+            )
+            session.emit(planned)
+            return
+        if present is None:
+            content: Content = BytesContent(data)
+            target.destination.put_blob(BlobReader(content, descriptor, is_config=is_config))
+        target.count(len(data), reused=present is not None)
+    except (TransshipError, OSError) as error:
+        raise failure("writing blob", error, operation="write", side="destination") from error

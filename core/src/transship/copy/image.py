@@ -1,0 +1,285 @@
+"""One image of one platform: policy, signatures, layers, config, manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transship.copy.blobs import LayerTask, copy_layers, put_bytes, read_config
+from transship.copy.plan import TypePlan, plan_manifest_type
+from transship.copy.session import Session, Target, failure
+from transship.errors import (
+    CompressionUnsupportedError,
+    CopyError,
+    InvalidManifestError,
+    ManifestRejectedError,
+    PolicyError,
+    PolicyRejectedError,
+    TransshipError,
+    UnsupportedError,
+)
+from transship.image.annotation import annotated
+from transship.image.config import config_diff_ids
+from transship.image.conversion import (
+    ImageUpdate,
+    UpdatedImage,
+    WrittenLayer,
+    embeds_other_reference,
+    needs_diff_ids,
+    updated_image,
+)
+from transship.image.descriptor import Descriptor
+from transship.image.digest import Digest
+from transship.image.manifest import ImageManifest, manifest_digest, normalized_media_type, parse_manifest
+from transship.image.media_types import INDEX_TYPES
+from transship.plugin.events import (
+    BlobFinished,
+    BlobStarted,
+    CheckingSignatureSupport,
+    ReadingSignatures,
+    StoringSignatures,
+    WritingManifest,
+)
+from transship.plugin.signature import Signature
+from transship.plugin.transport import RawManifest
+from transship.policy.evaluation import require_allowed
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenImage:
+    """The manifest that one target received. ``compressions`` are those of the layers as they are there."""
+
+    manifest: bytes
+    media_type: str
+    digest: Digest
+    compressions: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One image on its way to one target."""
+
+    target: Target
+    types: TypePlan
+    lock: str
+
+
+def copy_instance(session: Session, raw: RawManifest, instance: Digest | None) -> list[WrittenImage]:
+    """Copy one image to every target; ``instance`` is its digest if it is stored as a member of an index."""
+    media_type = normalized_media_type(raw.media_type)
+    if media_type in INDEX_TYPES:
+        raise InvalidManifestError("Unexpectedly received a manifest list instead of a manifest for a single image")
+    require_policy(session)
+    signatures = read_signatures(session, instance, of_index=False)
+    try:
+        manifest = parse_manifest(raw.data, media_type)
+    except InvalidManifestError as error:
+        raise failure(f"reading manifest of {session.reference}", error, operation="read", side="source") from error
+    works = [_plan(session, manifest, target, signatures) for target in session.targets]
+    config = read_config(session, manifest.config) if manifest.config is not None else None
+    written = copy_layers(session, _layer_tasks(manifest, config, works))
+    return [
+        _finish(session, work, manifest, config, [layer[number] for layer in written], signatures, instance)
+        for number, work in enumerate(works)
+    ]
+
+
+def require_policy(session: Session) -> None:
+    """Raise unless the policy allows the source."""
+    try:
+        require_allowed(session.policy, session.reference, require_signed=session.options.require_signed)
+    except (PolicyRejectedError, PolicyError) as error:
+        raise failure("Source image rejected", error, operation="policy", side="source") from error
+
+
+def read_signatures(session: Session, instance: Digest | None, *, of_index: bool) -> Sequence[Signature]:
+    """The signatures to keep; raises if a target cannot hold them."""
+    if session.options.remove_signatures:
+        return ()
+    session.emit(ReadingSignatures(session.image, of_index))
+    try:
+        signatures = session.source.get_signatures(instance)
+    except (TransshipError, OSError) as error:
+        raise failure("reading signatures", error, operation="read", side="source") from error
+    if signatures:
+        session.emit(CheckingSignatureSupport(session.image, of_index))
+    for target in session.targets if signatures else ():
+        if target.traits.refuses_signatures:
+            raise CopyError(
+                f"Can not copy signatures to {target.reference}: {target.traits.refuses_signatures}",
+                operation="signatures",
+                side="destination",
+            )
+    return signatures
+
+
+def put_signatures(
+    session: Session, target: Target, signatures: Sequence[Signature], instance: Digest | None, *, of_index: bool
+) -> None:
+    """Store the signatures that were kept."""
+    if not signatures or session.options.dry_run:
+        return
+    session.emit(StoringSignatures(session.image, of_index))
+    try:
+        target.destination.put_signatures(signatures, instance)
+    except (TransshipError, OSError) as error:
+        raise failure("writing signatures", error, operation="signatures", side="destination") from error
+
+
+def lock_reason(session: Session, target: Target, signatures: Sequence[Signature], hint: str = "") -> str:
+    """Why the manifest must stay as it is; ``""`` if it need not."""
+    if signatures:
+        return f"Would invalidate signatures{hint}"
+    if target.reference.named is not None and target.reference.named.digest is not None:
+        return "Destination specifies a digest"
+    if session.options.preserve_digests:
+        return "Instructed to preserve digests"
+    return ""
+
+
+def _plan(session: Session, manifest: ImageManifest, target: Target, signatures: Sequence[Signature]) -> _Work:
+    lock = lock_reason(session, target, signatures)
+    types = plan_manifest_type(
+        manifest.media_type,
+        target.traits.manifest_types,
+        forced=session.options.manifest_type,
+        compression=session.options.compress_format,
+        locked=bool(lock),
+    )
+    if lock and embeds_other_reference(manifest, target.reference.named):
+        raise UnsupportedError(
+            "Copying a schema1 image with an embedded Docker reference to "
+            f"{target.reference} (Docker reference {target.reference.named}) would change the manifest, "
+            f'which we cannot do: "{lock}"'
+        )
+    return _Work(target, types, lock)
+
+
+def _layer_tasks(manifest: ImageManifest, config: bytes | None, works: list[_Work]) -> list[LayerTask]:
+    needed = any(needs_diff_ids(manifest, work.types.preferred) for work in works)
+    promised = _promised_diff_ids(manifest, config)
+    return [
+        LayerTask(
+            layer.descriptor,
+            promised[number] if promised else None,
+            needed,
+            tuple(not work.lock and manifest.can_change_compression(layer.descriptor.media_type) for work in works),
+        )
+        for number, layer in enumerate(manifest.layers)
+    ]
+
+
+def _promised_diff_ids(manifest: ImageManifest, config: bytes | None) -> tuple[Digest, ...]:
+    """The diff IDs of the layers in order, or none where the config of an artifact or an odd image has none."""
+    if config is None or not manifest.is_image:
+        return ()
+    try:
+        diff_ids = config_diff_ids(config)
+    except InvalidManifestError:  # an odd config promises nothing, and is copied as it is
+        return ()
+    return diff_ids if len(diff_ids) == len(manifest.layers) else ()
+
+
+def _finish(
+    session: Session,
+    work: _Work,
+    manifest: ImageManifest,
+    config: bytes | None,
+    layers: list[WrittenLayer],
+    signatures: Sequence[Signature],
+    instance: Digest | None,
+) -> WrittenImage:
+    """Config, manifest and signatures of one target, trying other manifest types where that may help."""
+    failures = []
+    for media_type in (work.types.preferred, *work.types.fallbacks):
+        try:
+            updated = _updated(session, work, manifest, config, layers, media_type)
+            written = _put_image(session, work.target, updated, layers, instance)
+        except (ManifestRejectedError, CompressionUnsupportedError) as error:
+            if work.lock:
+                raise failure(
+                    f'writing manifest failed and we cannot try conversions: "{work.lock}"',
+                    error,
+                    operation="manifest",
+                    side="destination",
+                ) from error
+            failures.append((media_type, error))
+            continue
+        put_signatures(session, work.target, signatures, instance and written.digest, of_index=False)
+        return written
+    attempts = ", ".join(f"{media_type}({error})" for media_type, error in failures)
+    if len(failures) == 1:
+        raise failure("writing manifest", failures[0][1], operation="manifest", side="destination") from failures[0][1]
+    raise CopyError(
+        f"Uploading manifest failed, attempted the following formats: {attempts}",
+        operation="manifest",
+        side="destination",
+    )
+
+
+def _updated(
+    session: Session,
+    work: _Work,
+    manifest: ImageManifest,
+    config: bytes | None,
+    layers: list[WrittenLayer],
+    media_type: str,
+) -> UpdatedImage:
+    changed = any(
+        layer.descriptor.digest != written.descriptor.digest
+        for layer, written in zip(manifest.layers, layers, strict=True)
+    )
+    if changed and work.lock:
+        raise UnsupportedError(
+            f'Copying this image would require changing layer representation, which we cannot do: "{work.lock}"'
+        )
+    named = work.target.reference.named
+    update = ImageUpdate(
+        media_type=media_type if media_type != manifest.media_type else "",
+        layers=tuple(layers) if changed else None,
+        written=tuple(layers),
+        named=named if not work.lock else None,
+    )
+    return updated_image(manifest, config, update)
+
+
+def _put_image(
+    session: Session,
+    target: Target,
+    updated: UpdatedImage,
+    layers: list[WrittenLayer],
+    instance: Digest | None,
+) -> WrittenImage:
+    for blob in updated.extra_blobs:
+        put_bytes(session, target, blob, _described(blob), is_config=False)
+    if updated.config is not None and updated.config_descriptor is not None:
+        _put_config(session, target, updated.config, updated.config_descriptor)
+    data = updated.manifest
+    if session.options.annotations and instance is None:
+        data = annotated(data, updated.media_type, session.options.annotations)
+    digest = manifest_digest(data, updated.media_type)
+    if not session.options.dry_run:
+        session.emit(WritingManifest(session.image, of_index=False))
+        try:
+            target.destination.put_manifest(data, updated.media_type, instance and digest)
+        except ManifestRejectedError:
+            raise
+        except (TransshipError, OSError) as error:
+            raise failure("writing manifest", error, operation="manifest", side="destination") from error
+    compressions = frozenset(layer.compression for layer in layers if layer.compression)
+    return WrittenImage(data, updated.media_type, digest, compressions)
+
+
+def _described(data: bytes) -> Descriptor:
+    return Descriptor("", manifest_digest(data), len(data))
+
+
+def _put_config(session: Session, target: Target, config: bytes, descriptor: Descriptor) -> None:
+    assert descriptor.digest is not None  # noqa: S101 - made from the bytes
+    if session.options.dry_run:
+        put_bytes(session, target, config, descriptor, is_config=True)
+        return
+    key = next(session.keys)
+    session.emit(BlobStarted(session.image, key, descriptor.digest, len(config), is_config=True))
+    put_bytes(session, target, config, descriptor, is_config=True)
+    session.emit(BlobFinished(session.image, key, descriptor.digest, len(config), reused=False))

@@ -1,0 +1,131 @@
+"""An index and its instances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transship.copy.image import (
+    WrittenImage,
+    copy_instance,
+    lock_reason,
+    put_signatures,
+    read_signatures,
+)
+from transship.copy.options import MultiArch
+from transship.copy.plan import TypePlan, plan_index_type, takes_indexes
+from transship.copy.selection import chosen_positions
+from transship.copy.session import Session, Target, failure
+from transship.errors import CopyError, ManifestRejectedError, TransshipError, UnsupportedError
+from transship.image.annotation import annotated
+from transship.image.digest import Digest
+from transship.image.index import Edit, Index, converted_index, edited, parse_index
+from transship.image.manifest import guess_media_type, manifest_digest
+from transship.plugin.events import IndexStarted, InstanceStarted, WritingManifest
+from transship.plugin.transport import RawManifest
+
+_SIGNED_HINT = "; consider removing them from the multi-platform list"
+
+
+def copy_index(session: Session, index: Index) -> list[WrittenImage]:
+    """Copy the chosen instances of an index, then the index itself, to every target."""
+    for target in session.targets:
+        if not takes_indexes(target.traits.manifest_types):
+            raise UnsupportedError(
+                f'copying multiple images: destination transport "{target.reference.transport}" '
+                "does not support copying multiple images as a group"
+            )
+    positions = chosen_positions(index, session.options, session.machine)
+    signatures = read_signatures(session, None, of_index=True)
+    plans = [_plan(session, index, target, bool(signatures)) for target in session.targets]
+    written = _copy_instances(session, index, positions)
+    results = []
+    for number, (target, (plan, lock)) in enumerate(zip(session.targets, plans, strict=True)):
+        edits = {position: _edit(images[number]) for position, images in written.items()}
+        results.append(_put_index(session, target, index, plan, lock, edits))
+        put_signatures(session, target, signatures, None, of_index=True)
+    return results
+
+
+def read_instance(session: Session, digest: Digest, declared: str) -> RawManifest:
+    """The manifest of an instance, verified against its digest."""
+    try:
+        raw = session.source.get_manifest(digest)
+    except (TransshipError, OSError) as error:
+        raise failure(f"reading manifest {digest}", error, operation="read", side="source") from error
+    media_type = raw.media_type or declared or guess_media_type(raw.data)
+    if manifest_digest(raw.data, media_type, digest.algorithm) != digest:
+        raise CopyError(f"Manifest does not match provided manifest digest {digest}", operation="read", side="source")
+    return RawManifest(raw.data, media_type)
+
+
+def _plan(session: Session, index: Index, target: Target, signed: bool) -> tuple[TypePlan, str]:
+    lock = lock_reason(session, target, (), "")
+    if signed:
+        lock = f"Would invalidate signatures{_SIGNED_HINT}"
+    plan = plan_index_type(index.media_type, target.traits.manifest_types, forced=session.options.manifest_type)
+    if lock and plan.preferred != index.media_type:
+        raise UnsupportedError(
+            f'Manifest list must be converted to type "{plan.preferred}" to be written to destination, '
+            f'but we cannot modify it: "{lock}"'
+        )
+    return (TypePlan(plan.preferred) if lock else plan), lock
+
+
+def _copy_instances(session: Session, index: Index, positions: Sequence[int]) -> dict[int, list[WrittenImage]]:
+    if session.options.multi_arch is not MultiArch.INDEX_ONLY:
+        session.emit(IndexStarted(session.image, len(positions), len(index.instances)))
+    written = {}
+    for number, position in enumerate(positions, start=1):
+        descriptor = index.instances[position].descriptor
+        assert descriptor.digest is not None  # noqa: S101 - entries of a parsed index have one
+        session.emit(InstanceStarted(session.image, descriptor.digest, number, len(positions)))
+        raw = read_instance(session, descriptor.digest, descriptor.media_type)
+        try:
+            written[position] = copy_instance(session, raw, descriptor.digest)
+        except (TransshipError, OSError) as error:
+            raise failure(
+                f"copying image {number}/{len(positions)} from manifest list", error, operation="copy"
+            ) from error
+    return written
+
+
+def _edit(image: WrittenImage) -> Edit:
+    return Edit(image.digest, len(image.manifest), image.media_type, "zstd" in image.compressions)
+
+
+def _put_index(
+    session: Session, target: Target, index: Index, plan: TypePlan, lock: str, edits: dict[int, Edit]
+) -> WrittenImage:
+    keep = set(edits) if session.options.strip_sparse_index else None
+    changed = edited(index, edits, keep=keep, annotate_zstd=not lock)
+    if lock and changed != index.data:
+        raise CopyError(
+            f'Manifest list was edited, but we cannot modify it: "{lock}"', operation="manifest", side="destination"
+        )
+    session.emit(WritingManifest(session.image, of_index=True))
+    failures = []
+    for media_type in (plan.preferred, *plan.fallbacks):
+        try:
+            return _put_index_as(session, target, index, changed, media_type)
+        except ManifestRejectedError as error:
+            failures.append(f"{media_type}({error})")
+    raise CopyError(
+        f"Uploading manifest list failed, attempted the following formats: {', '.join(failures)}",
+        operation="manifest",
+        side="destination",
+    )
+
+
+def _put_index_as(session: Session, target: Target, index: Index, data: bytes, media_type: str) -> WrittenImage:
+    if media_type != index.media_type:
+        data = converted_index(parse_index(data, index.media_type), media_type, session.machine).data
+    if session.options.annotations:
+        data = annotated(data, media_type, session.options.annotations)
+    if not session.options.dry_run:
+        try:
+            target.destination.put_manifest(data, media_type, None)
+        except ManifestRejectedError:
+            raise
+        except (TransshipError, OSError) as error:
+            raise failure("writing manifest list", error, operation="manifest", side="destination") from error
+    return WrittenImage(data, media_type, manifest_digest(data), frozenset())

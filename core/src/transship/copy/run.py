@@ -1,0 +1,139 @@
+"""One copy from beginning to end: the only place that knows the whole sequence."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transship.copy.image import WrittenImage, copy_instance
+from transship.copy.index import copy_index, read_instance
+from transship.copy.options import CopyOptions, CopyResult, MultiArch
+from transship.copy.session import Observer, Session, Target, failure
+from transship.discovery import PluginManager
+from transship.errors import ContentMismatchError, CopyError, TransshipError
+from transship.image.index import choose, parse_index
+from transship.image.manifest import guess_media_type, manifest_digest, normalized_media_type
+from transship.image.media_types import INDEX_TYPES
+from transship.image.platform import wanted_platforms
+from transship.plugin.cancellation import Cancellation
+from transship.plugin.context import Context
+from transship.plugin.events import ImageFinished
+from transship.plugin.machine import machine_platform
+from transship.plugin.transport import RawManifest, Reference, Source, Transport
+from transship.policy.document import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A reference with the transport that reads it and the context to open it in."""
+
+    transport: Transport
+    reference: Reference
+    context: Context
+
+
+def copy_image(
+    manager: PluginManager,
+    source: Place,
+    destinations: Sequence[Place],
+    *,
+    policy: Policy,
+    options: CopyOptions,
+    observer: Observer = lambda event: None,
+) -> list[CopyResult]:
+    """Copy what ``source`` names to all ``destinations``; the answers are in their order.
+
+    Raises ``CopyError`` or another ``TransshipError``; then no destination was committed, unless it was the commit of
+    a later one that failed.
+    """
+    with contextlib.ExitStack() as stack:
+        targets = [_open_target(place, stack) for place in destinations]
+        opened = _open_source(source, stack)
+        session = Session(
+            manager,
+            source.reference,
+            opened,
+            targets,
+            policy,
+            options,
+            machine_platform(),
+            Cancellation(parent=source.context.cancellation),
+            observer,
+        )
+        stack.callback(session.cancellation.cancel)
+        written = _copy(session)
+        if not options.dry_run:
+            for target in targets:
+                _commit(target)
+        return [_finished(session, target, image) for target, image in zip(targets, written, strict=True)]
+
+
+def _open_target(place: Place, stack: contextlib.ExitStack) -> Target:
+    try:
+        destination = place.transport.open_destination(place.reference, place.context)
+        stack.callback(destination.close)
+        return Target(place.reference, destination, destination.traits)
+    except (TransshipError, OSError) as error:
+        raise failure(
+            f"initializing destination {place.reference}", error, operation="open", side="destination"
+        ) from error
+
+
+def _open_source(place: Place, stack: contextlib.ExitStack) -> Source:
+    try:
+        source = place.transport.open_source(place.reference, place.context)
+    except (TransshipError, OSError) as error:
+        raise failure(f"initializing source {place.reference}", error, operation="open", side="source") from error
+    stack.callback(source.close)
+    return source
+
+
+def read_top(reference: Reference, source: Source) -> RawManifest:
+    """What the reference names, with its media type, and verified if the reference holds a digest."""
+    try:
+        raw = source.get_manifest()
+        media_type = raw.media_type or guess_media_type(raw.data)
+        named = reference.named
+        if named is not None and named.digest is not None:
+            digest = manifest_digest(raw.data, media_type, named.digest.algorithm)
+            if digest != named.digest:
+                raise ContentMismatchError(f"Manifest does not match provided manifest digest {named.digest}")
+    except (TransshipError, OSError) as error:
+        raise failure(f"reading manifest of {reference}", error, operation="read", side="source") from error
+    return RawManifest(raw.data, normalized_media_type(media_type))
+
+
+def _copy(session: Session) -> list[WrittenImage]:
+    raw = read_top(session.reference, session.source)
+    if raw.media_type not in INDEX_TYPES:
+        return copy_instance(session, raw, None)
+    index = parse_index(raw.data, raw.media_type)
+    if session.options.multi_arch is not MultiArch.SYSTEM:
+        return copy_index(session, index)
+    digest = choose(index, wanted_platforms(session.options.platform, session.machine))
+    declared = next(entry.descriptor.media_type for entry in index.instances if entry.descriptor.digest == digest)
+    try:
+        return copy_instance(session, read_instance(session, digest, declared), None)
+    except CopyError as error:
+        raise failure("copying system image from manifest list", error, operation=error.operation) from error
+
+
+def _commit(target: Target) -> None:
+    try:
+        target.destination.commit()
+    except (TransshipError, OSError) as error:
+        raise failure("committing the finished image", error, operation="commit", side="destination") from error
+
+
+def _finished(session: Session, target: Target, image: WrittenImage) -> CopyResult:
+    if not session.options.dry_run:
+        session.emit(ImageFinished(session.image, str(target.reference), image.digest))
+    return CopyResult(
+        str(target.reference),
+        image.digest,
+        image.media_type,
+        target.blobs_written,
+        target.blobs_reused,
+        target.bytes_written,
+    )

@@ -1,0 +1,34 @@
+"""Which instances of an index are copied."""
+
+from __future__ import annotations
+
+from transship.copy.options import CopyOptions, MultiArch
+from transship.errors import UnsupportedError
+from transship.image.index import Index, choose
+from transship.image.platform import Platform, PlatformRequest, wanted_platforms
+
+
+def chosen_positions(index: Index, options: CopyOptions, machine: Platform) -> list[int]:
+    """The positions in ``index`` of the instances to copy, in index order."""
+    if options.multi_arch is MultiArch.ALL:
+        return list(range(len(index.instances)))
+    if options.multi_arch is MultiArch.INDEX_ONLY:
+        return []
+    positions = set()
+    for platform in options.platforms:
+        request = PlatformRequest(platform.os, platform.architecture, platform.variant)
+        digest = choose(index, wanted_platforms(request, machine))
+        positions |= {
+            number
+            for number, instance in enumerate(index.instances)
+            if instance.descriptor.digest == digest or _has_same_platform(instance.platform, index, digest)
+        }
+    if not positions:
+        raise UnsupportedError("no platform of the index was chosen")
+    return sorted(positions)
+
+
+def _has_same_platform(platform: Platform | None, index: Index, digest: object) -> bool:
+    """The same platform in another compression belongs to the choice."""
+    chosen = next(entry.platform for entry in index.instances if entry.descriptor.digest == digest)
+    return platform is not None and platform == chosen

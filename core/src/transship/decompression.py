@@ -1,0 +1,59 @@
+"""How bytes are compressed is told from the bytes themselves, never from a label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from transship.plugin.blob import Buffer, Content, FileContent
+
+if TYPE_CHECKING:
+    from transship.discovery import PluginManager
+
+_MAGIC = {
+    "gzip": b"\x1f\x8b\x08",
+    "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ\x00",
+    "zstd": b"\x28\xb5\x2f\xfd",
+}
+_HEAD_SIZE = 8
+
+
+def detect(manager: PluginManager, head: Buffer) -> str | None:
+    """The name of the algorithm that made data which begins with ``head``; None for uncompressed data.
+
+    The four usual ones are known without their plugins; third-party ones are asked where none of them fits.
+    """
+    begin = bytes(head[:_HEAD_SIZE])
+    for name, magic in _MAGIC.items():
+        if begin.startswith(magic):
+            return name
+    for name in manager.names("compressions"):
+        if name not in _MAGIC and begin.startswith(manager.compression(name).magic):
+            return name
+    return None
+
+
+def sniffed(content: Content) -> tuple[bytes, Iterable[Buffer]]:
+    """The first bytes of ``content``, and all of it, the first bytes included."""
+    if isinstance(content, FileContent):
+        return content.head(_HEAD_SIZE), content
+    return peeked(iter(content))
+
+
+def peeked(chunks: Iterator[Buffer]) -> tuple[bytes, Iterable[Buffer]]:
+    """The first bytes of ``chunks``, and all of them."""
+    head = b""
+    for chunk in chunks:
+        head += bytes(chunk)
+        if len(head) >= _HEAD_SIZE:
+            break
+    return head[:_HEAD_SIZE], chain([head] if head else [], chunks)
+
+
+def decompressed(manager: PluginManager, chunks: Iterable[Buffer]) -> Iterator[Buffer]:
+    """``chunks`` as they were before compression; uncompressed ones pass."""
+    head, everything = peeked(iter(chunks))
+    name = detect(manager, head)
+    return iter(everything) if name is None else manager.compression(name).decompress(everything)

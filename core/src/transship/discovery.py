@@ -1,0 +1,245 @@
+"""How a plugin is found: entry points, loaded by name when something names them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import importlib_metadata
+import pluggy
+
+from transship.errors import (
+    DuplicatePluginError,
+    InvalidReferenceError,
+    PluginError,
+    PluginLoadError,
+    UnknownPluginError,
+    UnknownTransportError,
+)
+from transship.plugin import HOOK_VERSION, hookspecs
+
+if TYPE_CHECKING:
+    import click
+
+    from transship.plugin.compression import Compression
+    from transship.plugin.transport import Reference, Transport
+
+BY_NAME_KINDS = {
+    "transports": "transship_transports",
+    "compressions": "transship_compressions",
+    "commands": "transship_commands",
+}
+"""The kinds whose plugins are loaded by name, and the hook that offers them."""
+
+EXTENSIONS = "extensions"
+KINDS = (*BY_NAME_KINDS, EXTENSIONS)
+
+_NOT_YET = ("containers-storage", "docker-daemon", "sif", "tarball")
+_NEVER = ("atomic", "ostree")
+
+
+@dataclass(frozen=True, slots=True)
+class PluginEntry:
+    """One plugin as its distribution declares it, loaded or not."""
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    module: str
+    loaded: bool
+
+
+class PluginManager(pluggy.PluginManager):
+    """Knows every plugin and loads those that are asked for; safe to use from several threads.
+
+    ``disabled`` holds names (``zstd``) or kinds and names (``compressions:zstd``) that are treated as not there.
+    A plugin that is no entry point is added with ``register``.
+    """
+
+    def __init__(self, disabled: Collection[str] = ()) -> None:
+        super().__init__("transship")
+        self.add_hookspecs(hookspecs)
+        self._disabled = frozenset(disabled)
+        self._declared: list[importlib_metadata.EntryPoint] | None = None
+        self._offers: dict[tuple[str, str], Any] = {}
+        self._asked: set[tuple[str, int]] = set()
+        self._lock = threading.RLock()
+
+    def transport(self, name: str) -> Transport:
+        """The transport ``name``; raise ``UnknownTransportError`` or another ``PluginError``."""
+        from transship.plugin.transport import Transport
+
+        transport: Transport = self._find("transports", name, Transport)
+        return transport
+
+    def compression(self, name: str) -> Compression:
+        """The compression algorithm ``name``; raise ``PluginError`` if it cannot be had."""
+        from transship.plugin.compression import Compression
+
+        compression: Compression = self._find("compressions", name, Compression)
+        return compression
+
+    def command(self, name: str) -> click.Command:
+        """The command ``name``; raise ``PluginError`` if it cannot be had."""
+        import click
+
+        command: click.Command = self._find("commands", name, click.Command)
+        return command
+
+    def names(self, kind: str) -> list[str]:
+        """The names of one kind that are declared or registered, sorted, without loading anything."""
+        with self._lock:
+            self._ask_registered(kind)
+            offered = {name for offered_kind, name in self._offers if offered_kind == kind}
+        return sorted(offered | {entry.name for entry in self._entries(kind)})
+
+    def entries(self) -> Iterator[PluginEntry]:
+        """Every declared plugin of every kind, sorted, without loading anything."""
+        for kind in KINDS:
+            for entry in sorted(self._entries(kind), key=lambda entry: (entry.name, _distribution(entry))):
+                loaded = self.has_plugin(f"transship.{kind}:{entry.name}")
+                yield PluginEntry(kind, entry.name, _distribution(entry), _version(entry), entry.value, loaded)
+
+    def load_extensions(self) -> list[PluginLoadError]:
+        """Load what is loaded at every start. The errors of broken ones are returned; the others go on working."""
+        failures = []
+        for entry in self._entries(EXTENSIONS):
+            try:
+                self._load(EXTENSIONS, entry)
+            except PluginLoadError as error:
+                failures.append(error)
+        return failures
+
+    def parse_reference(self, text: str) -> tuple[Transport, Reference]:
+        """Read ``transport:rest``, loading the one plugin that it names."""
+        name, colon, rest = text.partition(":")
+        if not colon:
+            raise InvalidReferenceError(f'Invalid image name "{text}", expected colon-separated transport:reference')
+        try:
+            transport = self.transport(name)
+        except UnknownTransportError as error:
+            raise UnknownTransportError(f'Invalid image name "{text}", {error}', kind="transports", name=name) from None
+        try:
+            return transport, transport.parse_reference(rest)
+        except InvalidReferenceError as error:
+            raise InvalidReferenceError(f'Invalid image name "{text}", {error}') from error
+
+    def _find(self, kind: str, name: str, expected: type) -> Any:
+        with self._lock:
+            self._ask_registered(kind)
+            if (kind, name) not in self._offers:
+                self._load_named(kind, name)
+            offer = self._offers[kind, name]
+        if not isinstance(offer, expected):
+            raise PluginError(f"the plugin {name!r} of {kind} offers no {expected.__name__}, but {offer!r}")
+        return offer
+
+    def _load_named(self, kind: str, name: str) -> None:
+        entries = [entry for entry in self._entries(kind) if entry.name == name]
+        if not entries:
+            raise self._unknown(kind, name)
+        if len(entries) > 1:
+            owners = " and ".join(sorted(_distribution(entry) for entry in entries))
+            raise DuplicatePluginError(f"{kind[:-1]} {name!r} is offered by {owners}: uninstall one of them")
+        self._load(kind, entries[0])
+        self._ask_registered(kind)
+        if (kind, name) not in self._offers:
+            owner = _distribution(entries[0])
+            raise PluginLoadError(f"{owner} offers no {kind[:-1]} named {name!r}", distribution=owner)
+
+    def _load(self, kind: str, entry: importlib_metadata.EntryPoint) -> None:
+        owner = _distribution(entry)
+        try:
+            plugin = entry.load()
+        except Exception as error:
+            raise PluginLoadError(
+                f"{owner}: its {kind[:-1]} {entry.name!r} cannot be loaded: {type(error).__name__}: {error}",
+                distribution=owner,
+            ) from error
+        version = getattr(plugin, "transship_hook_version", HOOK_VERSION)
+        if version != HOOK_VERSION:
+            raise PluginLoadError(
+                f"{owner}: its {kind[:-1]} {entry.name!r} was written for version {version} of the hooks, "
+                f"this transship has {HOOK_VERSION}",
+                distribution=owner,
+            )
+        if self.is_registered(plugin):
+            return
+        try:
+            self.register(plugin, f"transship.{kind}:{entry.name}")
+            self.check_pending()
+        except pluggy.PluginValidationError as error:
+            self.unregister(plugin)
+            reason = " ".join(str(error).split())
+            raise PluginLoadError(
+                f"{owner}: its {kind[:-1]} {entry.name!r} does not fit the hooks: {reason}", distribution=owner
+            ) from error
+
+    def _ask_registered(self, kind: str) -> None:
+        """Take what registered plugins offer of this kind, each asked once."""
+        if kind not in BY_NAME_KINDS:
+            return
+        hook = BY_NAME_KINDS[kind]
+        for plugin in self.get_plugins():
+            if (kind, id(plugin)) in self._asked:
+                continue
+            self._asked.add((kind, id(plugin)))
+            caller = self.subset_hook_caller(hook, self.get_plugins() - {plugin})
+            try:
+                offers = [offer for answer in caller() for offer in answer]
+            except Exception as error:
+                owner = self.get_name(plugin) or repr(plugin)
+                raise PluginLoadError(
+                    f"{owner}: {hook} failed: {type(error).__name__}: {error}", distribution=owner
+                ) from error
+            for offer in offers:
+                self._offer(kind, offer)
+
+    def _offer(self, kind: str, offer: Any) -> None:
+        name = getattr(offer, "name", None)
+        if not isinstance(name, str):
+            raise PluginError(f"a plugin offers {offer!r} without a name")
+        if self._offers.setdefault((kind, name), offer) is not offer:
+            raise DuplicatePluginError(f"{kind[:-1]} {name!r} is offered by two plugins")
+
+    def _entries(self, kind: str) -> list[importlib_metadata.EntryPoint]:
+        if self._declared is None:
+            self._declared = [
+                entry for entry in importlib_metadata.entry_points() if entry.group.startswith("transship.")
+            ]
+        return [
+            entry
+            for entry in self._declared
+            if entry.group == f"transship.{kind}" and not self._is_disabled(kind, entry.name)
+        ]
+
+    def _is_disabled(self, kind: str, name: str) -> bool:
+        return name in self._disabled or f"{kind}:{name}" in self._disabled
+
+    def _unknown(self, kind: str, name: str) -> UnknownPluginError:
+        if self._is_disabled(kind, name):
+            return UnknownPluginError(f"{kind[:-1]} {name!r} is disabled", kind=kind, name=name)
+        if kind != "transports":
+            return UnknownPluginError(
+                f"unknown {kind[:-1]} {name!r}; known are {', '.join(self.names(kind)) or 'none'}",
+                kind=kind,
+                name=name,
+            )
+        if name in _NOT_YET:
+            reason = f'The transport "{name}:" is not supported yet'
+        elif name in _NEVER:
+            reason = f'The transport "{name}:" is not supported in this build'
+        else:
+            reason = f'unknown transport "{name}"; installed are {", ".join(self.names(kind)) or "none"}'
+        return UnknownTransportError(reason, kind=kind, name=name)
+
+
+def _distribution(entry: importlib_metadata.EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else entry.value
+
+
+def _version(entry: importlib_metadata.EntryPoint) -> str:
+    return entry.dist.version if entry.dist is not None else ""

@@ -1,0 +1,121 @@
+"""What can be said of an image without copying it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from transship.errors import InvalidManifestError, TransshipError, UnsupportedError
+from transship.image.digest import Digest
+from transship.image.index import choose, parse_index
+from transship.image.manifest import (
+    ImageManifest,
+    guess_media_type,
+    manifest_digest,
+    normalized_media_type,
+    parse_manifest,
+)
+from transship.image.media_types import INDEX_TYPES
+from transship.image.platform import PlatformRequest, wanted_platforms
+from transship.image.strict_json import METADATA_LIMIT
+from transship.plugin.blob import Content, verified
+from transship.plugin.context import Context
+from transship.plugin.machine import machine_platform
+from transship.plugin.transport import RawManifest, Reference, Source, TagLister, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedImage:
+    """One image.
+
+    ``raw`` is what the reference names, an index perhaps; ``manifest`` is the image that was chosen from it, and
+    ``config`` its config's bytes (schema 1: synthesised, None if that cannot be). ``tags`` are those beside it.
+    """
+
+    reference: Reference
+    raw: RawManifest
+    manifest: ImageManifest
+    config: bytes | None
+    tags: tuple[str, ...]
+
+    def digest(self, algorithm: str = "") -> Digest:
+        """The digest of what the reference names; ``""``: with the algorithm of the config's digest."""
+        config = self.manifest.config
+        chosen = algorithm or (config.digest.algorithm if config and config.digest else "sha256")
+        return manifest_digest(self.raw.data, self.raw.media_type, chosen)
+
+
+def read_raw(transport: Transport, reference: Reference, context: Context) -> bytes:
+    """The bytes of the manifest or index that ``reference`` names."""
+    source = transport.open_source(reference, context)
+    with contextlib.closing(source):
+        return _top(source).data
+
+
+def inspect_image(
+    transport: Transport,
+    reference: Reference,
+    context: Context,
+    platform: PlatformRequest,
+    *,
+    with_tags: bool = False,
+) -> InspectedImage:
+    """Read an image's manifest and config. Of an index, the instance for ``platform``."""
+    source = transport.open_source(reference, context)
+    with contextlib.closing(source):
+        try:
+            raw = _top(source)
+        except (TransshipError, OSError) as error:
+            raise TransshipError(f"Error retrieving manifest for image: {error}") from error
+        try:
+            manifest = _image_manifest(source, raw, platform)
+        except TransshipError as error:
+            raise TransshipError(f"Error parsing manifest for image: {error}") from error
+        try:
+            config = _config(source, manifest)
+        except (TransshipError, OSError) as error:
+            raise TransshipError(f"Error reading configuration blob: {error}") from error
+    tags = _tags(transport, reference, context) if with_tags else ()
+    return InspectedImage(reference, raw, manifest, config, tags)
+
+
+def _top(source: Source) -> RawManifest:
+    raw = source.get_manifest()
+    return RawManifest(raw.data, normalized_media_type(raw.media_type or guess_media_type(raw.data)))
+
+
+def _image_manifest(source: Source, raw: RawManifest, platform: PlatformRequest) -> ImageManifest:
+    if raw.media_type not in INDEX_TYPES:
+        return parse_manifest(raw.data, raw.media_type)
+    index = parse_index(raw.data, raw.media_type)
+    try:
+        digest = choose(index, wanted_platforms(platform, machine_platform()))
+    except UnsupportedError as error:
+        raise UnsupportedError(f"choosing image instance: {error}") from error
+    instance = source.get_manifest(digest)
+    media_type = normalized_media_type(instance.media_type or guess_media_type(instance.data))
+    if manifest_digest(instance.data, media_type, digest.algorithm) != digest:
+        raise InvalidManifestError(f"Manifest does not match provided manifest digest {digest}")
+    return parse_manifest(instance.data, media_type)
+
+
+def _config(source: Source, manifest: ImageManifest) -> bytes | None:
+    if manifest.config is None:
+        return None
+    if manifest.config.size > METADATA_LIMIT:
+        raise InvalidManifestError(f"exceeded maximum allowed size of {METADATA_LIMIT} bytes")
+    content: Content = source.get_blob(manifest.config)
+    with contextlib.closing(content):
+        data = bytearray()
+        for chunk in verified(content, manifest.config):
+            data += chunk
+            if len(data) > METADATA_LIMIT:
+                raise InvalidManifestError(f"exceeded maximum allowed size of {METADATA_LIMIT} bytes")
+    return bytes(data)
+
+
+def _tags(transport: Transport, reference: Reference, context: Context) -> tuple[str, ...]:
+    """All tags of a registry's repository. Files have none in this sense, as Skopeo sees it."""
+    if reference.named is None or transport.name != "docker" or not isinstance(transport, TagLister):
+        return ()
+    return tuple(transport.list_tags(reference, context).tags)

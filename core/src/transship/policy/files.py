@@ -1,0 +1,36 @@
+"""Where a policy is looked for, and a first one for those who have none."""
+
+from __future__ import annotations
+
+import os
+
+from transship.errors import PolicyError, TransportError
+from transship.image.strict_json import METADATA_LIMIT
+from transship.plugin.files import read_regular
+from transship.policy.document import Policy, parse_policy
+
+
+def default_paths() -> tuple[str, str]:
+    """The user's policy file and the system's; the first that exists is used alone."""
+    return os.path.expanduser("~/.config/containers/policy.json"), "/etc/containers/policy.json"
+
+
+def load_policy(path: str | None = None) -> Policy:
+    """The policy in ``path``, or in the first default place that has one.
+
+    Raises ``PolicyError`` if there is none, or if it is unreadable or wrong; that never means "accept".
+    """
+    if path is None:
+        path = next((place for place in default_paths() if os.path.lexists(place)), None)
+    if path is None:
+        places = ", ".join(f'"{place}"' for place in default_paths())
+        raise PolicyError(
+            f"no policy.json file found at any of the following: {places}; name one with --policy, accept any "
+            "image with --insecure-policy, or write a first one with: transship policy init"
+        )
+    try:
+        return parse_policy(read_regular(path, METADATA_LIMIT), path)
+    except OSError as error:
+        raise PolicyError(f"open {path}: {(error.strerror or str(error)).lower()}") from error
+    except TransportError as error:
+        raise PolicyError(str(error)) from error

@@ -1,0 +1,65 @@
+"""Trying again what another attempt may change."""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from transship.errors import TransportError
+from transship.plugin.cancellation import Cancellation
+
+_Result = TypeVar("_Result")
+
+_RETRYABLE = {
+    errno.ECONNREFUSED,
+    errno.ECONNRESET,
+    errno.ECONNABORTED,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.ETIMEDOUT,
+    errno.EINTR,
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.EPIPE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """``times`` further attempts, each after ``delay`` seconds; 0: after 1, 2, 4 … seconds."""
+
+    times: int = 0
+    delay: float = 0.0
+
+
+def with_retries(
+    attempt: Callable[[], _Result],
+    retries: Retries,
+    cancellation: Cancellation,
+    warn: Callable[[str], None],
+) -> _Result:
+    """The result of ``attempt``, which is called again after an error that may pass. ``warn`` hears of each."""
+    for number in range(retries.times):
+        try:
+            return attempt()
+        except Exception as error:
+            if not may_pass(error):
+                raise
+            delay = retries.delay or float(2**number)
+            warn(f"Failed, retrying in {delay:g}s ... ({number + 1}/{retries.times}). Error: {error}")
+            cancellation.wait(delay * random.uniform(1, 1.1))  # noqa: S311 - jitter, not a secret
+    return attempt()
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether another attempt may succeed after ``error``."""
+    while error is not None:
+        if isinstance(error, TransportError) and error.retryable:
+            return True
+        if isinstance(error, OSError) and error.errno in _RETRYABLE:
+            return True
+        error = error.__cause__
+    return False
