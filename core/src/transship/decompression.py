@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from transship.errors import PluginError
 from transship.plugin.blob import Buffer, Content, FileContent
 
 if TYPE_CHECKING:
@@ -29,10 +30,17 @@ def detect(manager: PluginManager, head: Buffer) -> str | None:
     for name, magic in _MAGIC.items():
         if begin.startswith(magic):
             return name
-    for name in manager.names("compressions"):
-        if name not in _MAGIC and begin.startswith(manager.compression(name).magic):
-            return name
-    return None
+    return next((name for name in manager.names("compressions") if _fits(manager, name, begin)), None)
+
+
+def _fits(manager: PluginManager, name: str, begin: bytes) -> bool:
+    if name in _MAGIC:
+        return False
+    try:
+        magic = manager.compression(name).magic
+    except PluginError:  # a broken plugin must not stop the copy of layers that have nothing to do with it
+        return False
+    return bool(magic) and begin.startswith(magic)
 
 
 def sniffed(content: Content) -> tuple[bytes, Iterable[Buffer]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import importlib_metadata
 import pluggy
@@ -52,6 +52,11 @@ class PluginEntry:
     loaded: bool
 
 
+class _Offer(NamedTuple):
+    value: Any
+    owner: str
+
+
 class PluginManager(pluggy.PluginManager):
     """Knows every plugin and loads those that are asked for; safe to use from several threads.
 
@@ -64,9 +69,22 @@ class PluginManager(pluggy.PluginManager):
         self.add_hookspecs(hookspecs)
         self._disabled = frozenset(disabled)
         self._declared: list[importlib_metadata.EntryPoint] | None = None
-        self._offers: dict[tuple[str, str], Any] = {}
+        self._offers: dict[tuple[str, str], list[_Offer]] = {}
         self._asked: set[tuple[str, int]] = set()
+        self._entry_of: dict[int, importlib_metadata.EntryPoint] = {}
+        self._broken: dict[tuple[str, int], PluginLoadError] = {}
         self._lock = threading.RLock()
+
+    def register(self, plugin: object, name: str | None = None) -> str | None:
+        """Add a plugin that is no entry point; raise ``PluginError`` if it does not fit the hooks."""
+        try:
+            registered = super().register(plugin, name)
+            self.check_pending()
+        except pluggy.PluginValidationError as error:
+            self.unregister(plugin)
+            reason = " ".join(str(error).split())
+            raise PluginError(f"{name or plugin!r} does not fit the hooks: {reason}") from error
+        return registered
 
     def transport(self, name: str) -> Transport:
         """The transport ``name``; raise ``UnknownTransportError`` or another ``PluginError``."""
@@ -132,78 +150,97 @@ class PluginManager(pluggy.PluginManager):
             self._ask_registered(kind)
             if (kind, name) not in self._offers:
                 self._load_named(kind, name)
-            offer = self._offers[kind, name]
-        if not isinstance(offer, expected):
-            raise PluginError(f"the plugin {name!r} of {kind} offers no {expected.__name__}, but {offer!r}")
-        return offer
+            offers = self._offers[kind, name]
+        if len(offers) > 1:
+            raise _doubled(kind, name, [offer.owner for offer in offers])
+        if not isinstance(offers[0].value, expected):
+            owner = offers[0].owner
+            raise PluginLoadError(
+                f"{owner}: its {kind[:-1]} {name!r} is no {expected.__name__}, but {offers[0].value!r}",
+                distribution=owner,
+            )
+        return offers[0].value
 
     def _load_named(self, kind: str, name: str) -> None:
         entries = [entry for entry in self._entries(kind) if entry.name == name]
         if not entries:
-            raise self._unknown(kind, name)
+            raise next((error for (broken, _), error in self._broken.items() if broken == kind), None) or self._unknown(
+                kind, name
+            )
         if len(entries) > 1:
-            owners = " and ".join(sorted(_distribution(entry) for entry in entries))
-            raise DuplicatePluginError(f"{kind[:-1]} {name!r} is offered by {owners}: uninstall one of them")
-        self._load(kind, entries[0])
+            raise _doubled(kind, name, [_distribution(entry) for entry in entries])
+        plugin = self._load(kind, entries[0])
         self._ask_registered(kind)
+        if (kind, id(plugin)) in self._broken:
+            raise self._broken[kind, id(plugin)]
         if (kind, name) not in self._offers:
             owner = _distribution(entries[0])
             raise PluginLoadError(f"{owner} offers no {kind[:-1]} named {name!r}", distribution=owner)
 
-    def _load(self, kind: str, entry: importlib_metadata.EntryPoint) -> None:
-        owner = _distribution(entry)
+    def _load(self, kind: str, entry: importlib_metadata.EntryPoint) -> object:
         try:
             plugin = entry.load()
         except Exception as error:
+            owner = _distribution(entry)
             raise PluginLoadError(
                 f"{owner}: its {kind[:-1]} {entry.name!r} cannot be loaded: {type(error).__name__}: {error}",
                 distribution=owner,
             ) from error
         version = getattr(plugin, "transship_hook_version", HOOK_VERSION)
         if version != HOOK_VERSION:
+            owner = _distribution(entry)
             raise PluginLoadError(
                 f"{owner}: its {kind[:-1]} {entry.name!r} was written for version {version} of the hooks, "
                 f"this transship has {HOOK_VERSION}",
                 distribution=owner,
             )
         if self.is_registered(plugin):
-            return
+            return plugin
+        self._entry_of[id(plugin)] = entry
         try:
             self.register(plugin, f"transship.{kind}:{entry.name}")
-            self.check_pending()
-        except pluggy.PluginValidationError as error:
-            self.unregister(plugin)
-            reason = " ".join(str(error).split())
-            raise PluginLoadError(
-                f"{owner}: its {kind[:-1]} {entry.name!r} does not fit the hooks: {reason}", distribution=owner
-            ) from error
+        except PluginError as error:
+            owner = _distribution(entry)
+            raise PluginLoadError(f"{owner}: {error}", distribution=owner) from error
+        return plugin
 
     def _ask_registered(self, kind: str) -> None:
-        """Take what registered plugins offer of this kind, each asked once."""
+        """Take what registered plugins offer of this kind, each asked once; the others go on if one is broken."""
         if kind not in BY_NAME_KINDS:
             return
-        hook = BY_NAME_KINDS[kind]
-        for plugin in self.get_plugins():
-            if (kind, id(plugin)) in self._asked:
+        for _, plugin in self.list_name_plugin():
+            if plugin is None or (kind, id(plugin)) in self._asked:
                 continue
             self._asked.add((kind, id(plugin)))
-            caller = self.subset_hook_caller(hook, self.get_plugins() - {plugin})
             try:
-                offers = [offer for answer in caller() for offer in answer]
-            except Exception as error:
-                owner = self.get_name(plugin) or repr(plugin)
-                raise PluginLoadError(
-                    f"{owner}: {hook} failed: {type(error).__name__}: {error}", distribution=owner
-                ) from error
-            for offer in offers:
-                self._offer(kind, offer)
+                self._ask(kind, plugin)
+            except PluginLoadError as error:
+                self._broken[kind, id(plugin)] = error
 
-    def _offer(self, kind: str, offer: Any) -> None:
-        name = getattr(offer, "name", None)
-        if not isinstance(name, str):
-            raise PluginError(f"a plugin offers {offer!r} without a name")
-        if self._offers.setdefault((kind, name), offer) is not offer:
-            raise DuplicatePluginError(f"{kind[:-1]} {name!r} is offered by two plugins")
+    def _ask(self, kind: str, plugin: object) -> None:
+        hook = BY_NAME_KINDS[kind]
+        entry = self._entry_of.get(id(plugin))
+        owner = _distribution(entry) if entry is not None else self.get_name(plugin) or repr(plugin)
+        caller = self.subset_hook_caller(hook, self.get_plugins() - {plugin})
+        try:
+            values = [value for answer in caller() for value in answer]
+        except Exception as error:
+            raise PluginLoadError(
+                f"{owner}: {hook} failed: {type(error).__name__}: {error}", distribution=owner
+            ) from error
+        for value in values:
+            name = getattr(value, "name", None)
+            if not isinstance(name, str):
+                raise PluginLoadError(f"{owner}: {hook} offers {value!r}, which has no name", distribution=owner)
+            if self._may_offer(kind, name, entry):
+                self._offers.setdefault((kind, name), []).append(_Offer(value, owner))
+
+    def _may_offer(self, kind: str, name: str, entry: importlib_metadata.EntryPoint | None) -> bool:
+        """What is disabled stays away, and no entry point takes a name that is declared for another module."""
+        if self._is_disabled(kind, name):
+            return False
+        declared = {other.value for other in self._entries(kind) if other.name == name}
+        return entry is None or not declared or entry.value in declared
 
     def _entries(self, kind: str) -> list[importlib_metadata.EntryPoint]:
         if self._declared is None:
@@ -235,6 +272,12 @@ class PluginManager(pluggy.PluginManager):
         else:
             reason = f'unknown transport "{name}"; installed are {", ".join(self.names(kind)) or "none"}'
         return UnknownTransportError(reason, kind=kind, name=name)
+
+
+def _doubled(kind: str, name: str, owners: Collection[str]) -> DuplicatePluginError:
+    return DuplicatePluginError(
+        f"{kind[:-1]} {name!r} is offered by {' and by '.join(sorted(owners))}: uninstall one of them"
+    )
 
 
 def _distribution(entry: importlib_metadata.EntryPoint) -> str:

@@ -23,8 +23,9 @@ _RETRYABLE = {
     errno.EINTR,
     errno.EAGAIN,
     errno.EBUSY,
-    errno.EPIPE,
 }
+
+_MOST_DOUBLINGS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def with_retries(
         except Exception as error:
             if not may_pass(error):
                 raise
-            delay = retries.delay or float(2**number)
+            delay = retries.delay or float(2 ** min(number, _MOST_DOUBLINGS))
             warn(f"Failed, retrying in {delay:g}s ... ({number + 1}/{retries.times}). Error: {error}")
             cancellation.wait(delay * random.uniform(1, 1.1))  # noqa: S311 - jitter, not a secret
     return attempt()

@@ -25,10 +25,9 @@ from transship.cli.output import Log
 from transship.discovery import PluginManager
 from transship.errors import NotFoundError, PluginError, TransshipError, UnknownPluginError
 from transship.plugin.cancellation import Cancellation
-from transship.policy.document import ACCEPT_ALL, Policy
-
 if TYPE_CHECKING:
     from transship.plugin.context import Context
+    from transship.policy.document import Policy
 
 _HIDDEN_COMMANDS = ("layers",)
 _SUMMARY = "Various operations with container images and container image registries"
@@ -89,9 +88,11 @@ class Application:
 
     def load_policy(self) -> Policy:
         """The trust policy that the flags ask for."""
+        from transship.policy.document import ACCEPT_ALL
+        from transship.policy.files import load_policy
+
         if self.globals.insecure_policy:
             return ACCEPT_ALL
-        from transship.policy.files import load_policy
 
         try:
             return load_policy(self.globals.policy)

@@ -99,7 +99,7 @@ def _later_options() -> list[click.Option]:
     _later_options(),
 )
 @click.pass_obj
-def copy(app: Application, arguments: tuple[str, ...], **flags: Any) -> None:
+def copy(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     """Copy an image from one location to another
 
     Locations are TRANSPORT:REFERENCE, such as oci:folder:tag, dir:folder or docker-archive:file.tar:name:tag.

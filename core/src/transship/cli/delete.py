@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("arguments", nargs=-1, metavar="IMAGE")
 @with_options(shared_options(), image_options(), retry_options())
 @click.pass_obj
-def delete(app: Application, arguments: tuple[str, ...], **flags: Any) -> None:
+def delete(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     """Delete an image
 
     IMAGE is TRANSPORT:REFERENCE, such as oci:folder:tag. Blobs that nothing else refers to go with it.

@@ -20,7 +20,7 @@ _BOOLEANS = {
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION_PART = re.compile(r"(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(ns|us|µs|μs|ms|s|m|h)")
+_DURATION_PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(ns|us|µs|μs|ms|s|m|h)")
 
 
 class UsageError(TransshipError):
@@ -31,7 +31,7 @@ class UsageError(TransshipError):
         self.show_help = show_help
 
 
-class GoBool(click.ParamType):
+class GoBool(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
     """``true`` or ``false`` in any spelling that Go takes."""
 
     name = "bool"
@@ -45,7 +45,7 @@ class GoBool(click.ParamType):
         return _BOOLEANS[value]
 
 
-class GoInt(click.ParamType):
+class GoInt(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
     """An integer."""
 
     name = "int"
@@ -59,7 +59,7 @@ class GoInt(click.ParamType):
         return int(value)
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
     """A duration such as ``1m30s``; the value is in seconds."""
 
     name = "duration"
@@ -99,14 +99,18 @@ class Value(click.Option):
 
 def split_list(values: Sequence[str]) -> list[str]:
     """The members of a flag that may be repeated and whose values are split on commas, as CSV."""
-    return [member for value in values for member in next(csv.reader([value], strict=True), [])]
+    try:
+        return [member for value in values for member in next(csv.reader([value], strict=True), [])]
+    except csv.Error as error:
+        raise UsageError(f"invalid list {', '.join(values)}: {error}") from error
 
 
 class GoCommand(click.Command):
     """A command whose flags are read as Go's pflag reads them. Arguments that are no flags: ``arguments``."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, context_settings={"help_option_names": ["-h", "--help"]}, **settings)
+        settings["context_settings"] = {"help_option_names": ["-h", "--help"]}
+        super().__init__(*args, **settings)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line into ``ctx.params``; click calls this."""

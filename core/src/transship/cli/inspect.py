@@ -39,7 +39,7 @@ def _inspect_options() -> list[click.Option]:
 @click.argument("arguments", nargs=-1, metavar="IMAGE")
 @with_options(_inspect_options(), shared_options(), image_options(), retry_options())
 @click.pass_obj
-def inspect(app: Application, arguments: tuple[str, ...], **flags: Any) -> None:
+def inspect(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     """Show what an image is, without copying it
 
     IMAGE is TRANSPORT:REFERENCE, such as oci:folder:tag. Without flags: a summary as JSON.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("arguments", nargs=-1, metavar="IMAGE [LAYER...]")
 @with_options(shared_options(), image_options())
 @click.pass_obj
-def layers(app: Application, arguments: tuple[str, ...], **flags: Any) -> None:
+def layers(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     """Fetch layers of an image into a new folder; "copy" does it better"""
     if not arguments:
         raise UsageError("Usage: layers imageReference [layer...]")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("arguments", nargs=-1, metavar="REPOSITORY")
 @with_options(shared_options(), image_options(local=False), retry_options())
 @click.pass_obj
-def list_tags(app: Application, arguments: tuple[str, ...], **flags: Any) -> None:
+def list_tags(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     """List the tags of a repository, archive or layout
 
     REPOSITORY is docker-archive:FILE or oci:FOLDER.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command("manifest-digest", cls=GoCommand, options_metavar="[options]")
 @click.argument("arguments", nargs=-1, metavar="FILE")
 @click.pass_obj
-def manifest_digest(app: Application, arguments: tuple[str, ...]) -> None:
+def manifest_digest(app: Application, /, arguments: tuple[str, ...]) -> None:
     """Compute the digest of a manifest file
 
     That of a signed schema 1 manifest is the digest of its payload.

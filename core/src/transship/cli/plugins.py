@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("arguments", nargs=-1, metavar="[show KIND NAME]")
 @with_options([Flag("--json", help="print JSON")])
 @click.pass_obj
-def plugins(app: Application, arguments: tuple[str, ...], **flags: Any) -> None:
+def plugins(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     """List the plugins, or show what one can do
 
     Without arguments, all that are installed, without loading them. With "show KIND NAME", such as

@@ -38,7 +38,7 @@ It accepts what is in files of this machine, and rejects everything else. Edit i
 @click.command("policy", cls=GoCommand, options_metavar="[options]")
 @click.argument("arguments", nargs=-1, metavar="init")
 @click.pass_obj
-def policy(app: Application, arguments: tuple[str, ...]) -> None:
+def policy(app: Application, /, arguments: tuple[str, ...]) -> None:
     """Write a first trust policy
 
     "init" writes one to the place that --policy names, or to your own default place, and never overwrites.

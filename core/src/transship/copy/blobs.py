@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 from transship.copy.options import DEFAULT_PARALLEL_BLOBS
-from transship.copy.pipeline import Tee, ahead
+from transship.copy.pipeline import Tee, TeeReader, ahead
 from transship.copy.plan import LayerAction, plan_layer
 from transship.copy.session import Progress, Session, Target, failure
 from transship.decompression import detect, sniffed
@@ -23,11 +26,14 @@ from transship.plugin.blob import (
     Buffer,
     BytesContent,
     Content,
+    Expectation,
     FileContent,
     verified,
 )
 from transship.plugin.events import BlobFinished, BlobPlanned, BlobStarted
 from transship.plugin.transport import LayerCompression
+
+_Result = TypeVar("_Result")
 
 _OPERATIONS = {
     LayerAction.PRESERVE: LayerOperation.PRESERVE,
@@ -37,7 +43,9 @@ _OPERATIONS = {
 }
 
 _transforming = threading.BoundedSemaphore(max(len(os.sched_getaffinity(0)), 2))
-"""Each layer that is compressed keeps all cores busy; more of them at once only cost memory."""
+"""Each layer that is compressed keeps all cores busy; more of them at once only cost memory.
+
+One layer takes it once, whatever the number of its targets: they wait for each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +84,17 @@ def copy_layers(session: Session, tasks: list[LayerTask]) -> list[list[WrittenLa
 
 def _as_they_fail(futures: list[Future[list[WrittenLayer]]]) -> list[Future[list[WrittenLayer]]]:
     """Wait for all, or for the first failure, which is raised."""
+    _raise_first_failure(futures)
+    return futures
+
+
+def _raise_first_failure(futures: Sequence[Future[Any]]) -> None:
     from concurrent.futures import FIRST_EXCEPTION, wait
 
     done, _ = wait(futures, return_when=FIRST_EXCEPTION)
     errors = [error for future in done if (error := future.exception()) is not None]
     for error in sorted(errors, key=lambda error: isinstance(error, CancelledError)):
         raise error
-    return futures
 
 
 def _workers(session: Session) -> int:
@@ -92,7 +104,6 @@ def _workers(session: Session) -> int:
 
 def _copy_layer(session: Session, task: LayerTask) -> list[WrittenLayer]:
     """One layer to all targets; what is the same blob elsewhere in this run is waited for, not copied again."""
-    assert task.descriptor.digest is not None  # noqa: S101 - layers of parsed manifests have one
     mine: list[Target] = []
     futures: list[Future[WrittenLayer]] = []
     for target, may_change in zip(session.targets, task.may_change, strict=True):
@@ -124,7 +135,7 @@ def _settle(session: Session, task: LayerTask, mine: list[Target], futures: list
 
 def _as_this_layer(session: Session, task: LayerTask, future: Future[WrittenLayer], target: Target) -> WrittenLayer:
     written = future.result()
-    diff_id = written.diff_id or session.diff_ids.get(task.descriptor.digest) if task.descriptor.digest else None
+    diff_id = written.diff_id or session.diff_ids.get(task.descriptor.digest)
     if _stays_away(task.descriptor, target) or written.operation is LayerOperation.PRESERVE:
         urls = task.descriptor.urls if written.descriptor.urls else ()
     else:
@@ -148,7 +159,6 @@ def _transfer(session: Session, task: LayerTask, targets: list[Target]) -> dict[
     """Bring one layer to ``targets``."""
     key = next(session.keys)
     descriptor = task.descriptor
-    assert descriptor.digest is not None  # noqa: S101 - see _copy_layer
     results: dict[Target, WrittenLayer] = {}
     needing: list[Target] = []
     for target in targets:
@@ -177,7 +187,6 @@ def _planned(
     session: Session, task: LayerTask, results: dict[Target, WrittenLayer], needing: list[Target]
 ) -> dict[Target, WrittenLayer]:
     descriptor = task.descriptor
-    assert descriptor.digest is not None  # noqa: S101 - see _copy_layer
     for target in (*results, *needing):
         if _stays_away(descriptor, target):
             continue
@@ -216,14 +225,16 @@ def _read_once(session: Session, task: LayerTask, targets: list[Target], key: in
     except (TransshipError, OSError) as error:
         raise failure(f"reading blob {descriptor}", error, operation="read", side="source") from error
     try:
-        progress = Progress(session, key)
-        writers = [_Writer(session, task, target, progress) for target in targets]
+        writers = [
+            _Writer(session, task, target, Progress(session, key, reports=number == 0))
+            for number, target in enumerate(targets)
+        ]
         head, chunks = sniffed(content)
         found = detect(session.manager, head)
-        extra = 1 if task.needs_diff_id else 0
-        if len(writers) + extra == 1:
-            return {targets[0]: writers[0].write(chunks, found)}
-        return _read_by_all(session, task, writers, chunks, found, progress)
+        with _transforming if any(writer.transforms(found) for writer in writers) else nullcontext():
+            if len(writers) == 1 and not task.needs_diff_id:
+                return {targets[0]: writers[0].write(chunks, found)}
+            return _read_by_all(session, task, writers, chunks, found)
     except (TransshipError, OSError) as error:
         if isinstance(error, CancelledError):
             raise
@@ -238,50 +249,50 @@ def _read_by_all(
     writers: list[_Writer],
     chunks: Iterable[Buffer],
     found: str | None,
-    progress: Progress,
 ) -> dict[Target, WrittenLayer]:
     """The same bytes to several targets, and to a diff ID if one is needed, each in a thread of its own."""
     readers = len(writers) + (1 if task.needs_diff_id else 0)
-    views: list[Iterable[Buffer]]
-    if isinstance(chunks, FileContent):
-        views = [FileContent(chunks.file, chunks.offset, chunks.size, close_file=False) for _ in range(readers)]
-    else:
-        tee = Tee(progress.counted(chunks), readers)
-        views = [tee.reader(number) for number in range(readers)]
+    views = _views(chunks, readers)
     with ThreadPoolExecutor(readers, thread_name_prefix="transship-fan") as pool:
-        futures = [pool.submit(writer.write, view, found) for writer, view in zip(writers, views, strict=False)]
-        if task.needs_diff_id:
-            probe = pool.submit(_diff_id, session, views[-1], found)
+        futures = [
+            pool.submit(_closing, writer.write, view, found) for writer, view in zip(writers, views, strict=False)
+        ]
+        probes = [pool.submit(_closing, partial(_diff_id, session), views[-1], found)] if task.needs_diff_id else []
         try:
-            results = {writer.target: future.result() for writer, future in zip(writers, futures, strict=True)}
-            if task.needs_diff_id and task.descriptor.digest is not None:
-                session.diff_ids[task.descriptor.digest] = probe.result()
-            return results
+            _raise_first_failure([*futures, *probes])
         except BaseException:
             session.cancellation.cancel()
             for view in views:
-                if isinstance(view, Iterator) and not isinstance(view, FileContent):
-                    _close_when_idle(view)
+                view.close()
             raise
+    for probe in probes:
+        session.diff_ids[task.descriptor.digest] = probe.result()
+    return {writer.target: future.result() for writer, future in zip(writers, futures, strict=True)}
 
 
-def _close_when_idle(view: Iterator[Buffer]) -> None:
-    close: Callable[[], None] | None = getattr(view, "close", None)
+def _views(chunks: Iterable[Buffer], readers: int) -> Sequence[FileContent | TeeReader]:
+    if isinstance(chunks, FileContent):
+        return [FileContent(chunks.file, chunks.offset, chunks.size, close_file=False) for _ in range(readers)]
+    tee = Tee(chunks, readers)
+    return [tee.reader(number) for number in range(readers)]
+
+
+def _closing(
+    work: Callable[[Iterable[Buffer], str | None], _Result], view: FileContent | TeeReader, found: str | None
+) -> _Result:
+    """What ``work`` makes of a view, which is closed at the end, so that nobody waits for one that failed."""
     try:
-        if close is not None:
-            close()
-    except ValueError:  # its own thread is in the middle of it and will end by itself
-        return
+        return work(view, found)
+    finally:
+        view.close()
 
 
 def _diff_id(session: Session, chunks: Iterable[Buffer], found: str | None) -> Digest:
     plain = chunks if found is None else session.manager.compression(found).decompress(chunks)
-    probe = BlobReader(plain, Descriptor("", None))
+    probe = BlobReader(plain, Expectation())
     for _ in probe:
         pass
-    digest = probe.descriptor.digest
-    assert digest is not None  # noqa: S101 - what was read to the end has a digest
-    return digest
+    return probe.descriptor.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,19 +306,24 @@ class _Writer:
 
     def write(self, chunks: Iterable[Buffer], found: str | None) -> WrittenLayer:
         """Write the layer that comes as ``chunks``, compressed by ``found``."""
-        options = self.session.options
-        action, compression = plan_layer(
-            self.target.traits.compression,
-            found,
-            options.compress_format,
-            may_change=self.task.may_change[self.session.targets.index(self.target)],
-        )
+        action, compression = self._plan(found)
         if action is LayerAction.PRESERVE:
             self._require_promised_diff_id(found)
             blob = BlobReader(chunks, self.task.descriptor, on_progress=self.progress.advance)
             return self._put(blob, action, compression)
-        with _transforming:
-            return self._transform(action, compression, chunks, found)
+        return self._transform(action, compression, chunks, found)
+
+    def transforms(self, found: str | None) -> bool:
+        """Whether the layer, compressed by ``found``, is compressed or decompressed on its way."""
+        return self._plan(found)[0] is not LayerAction.PRESERVE
+
+    def _plan(self, found: str | None) -> tuple[LayerAction, str | None]:
+        return plan_layer(
+            self.target.traits.compression,
+            found,
+            self.session.options.compress_format,
+            may_change=self.task.may_change[self.session.targets.index(self.target)],
+        )
 
     def _transform(
         self,
@@ -317,7 +333,7 @@ class _Writer:
         found: str | None,
     ) -> WrittenLayer:
         source = ahead(verified(self.progress.counted(chunks), self.task.descriptor))
-        promised = Descriptor(self.task.descriptor.media_type, self.task.diff_id)
+        promised = Expectation(self.task.descriptor.media_type, self.task.diff_id)
         stages: list[Iterator[Buffer]] = [source]
         try:
             if found is not None:
@@ -329,7 +345,7 @@ class _Writer:
             plain = verified(stages[-1], promised) if found is not None else stages[-1]
             self._require_promised_diff_id(found)
             stages.append(self._compressed(compression, plain))
-            blob = BlobReader(stages[-1], Descriptor(self.task.descriptor.media_type, None))
+            blob = BlobReader(stages[-1], Expectation(self.task.descriptor.media_type))
             return self._put(blob, action, compression)
         finally:
             for stage in reversed(stages):
@@ -390,7 +406,6 @@ def _bounded(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
 
 def put_bytes(session: Session, target: Target, data: bytes, descriptor: Descriptor, *, is_config: bool) -> None:
     """Store a small blob that is in memory, unless the target has it."""
-    assert descriptor.digest is not None  # noqa: S101 - made from the bytes
     try:
         present = target.destination.reuse_blob(descriptor)
         if session.options.dry_run:

@@ -10,6 +10,7 @@ from transship.copy.image import (
     lock_reason,
     put_signatures,
     read_signatures,
+    require_policy,
 )
 from transship.copy.options import MultiArch
 from transship.copy.plan import TypePlan, plan_index_type, takes_indexes
@@ -35,6 +36,8 @@ def copy_index(session: Session, index: Index) -> list[WrittenImage]:
                 "does not support copying multiple images as a group"
             )
     positions = chosen_positions(index, session.options, session.machine)
+    if not positions:
+        require_policy(session)  # otherwise each instance is asked for
     signatures = read_signatures(session, None, of_index=True)
     plans = [_plan(session, index, target, bool(signatures)) for target in session.targets]
     written = _copy_instances(session, index, positions)
@@ -77,7 +80,6 @@ def _copy_instances(session: Session, index: Index, positions: Sequence[int]) ->
     written = {}
     for number, position in enumerate(positions, start=1):
         descriptor = index.instances[position].descriptor
-        assert descriptor.digest is not None  # noqa: S101 - entries of a parsed index have one
         session.emit(InstanceStarted(session.image, descriptor.digest, number, len(positions)))
         raw = read_instance(session, descriptor.digest, descriptor.media_type)
         try:
@@ -102,7 +104,8 @@ def _put_index(
         raise CopyError(
             f'Manifest list was edited, but we cannot modify it: "{lock}"', operation="manifest", side="destination"
         )
-    session.emit(WritingManifest(session.image, of_index=True))
+    if not session.options.dry_run:
+        session.emit(WritingManifest(session.image, of_index=True))
     failures = []
     for media_type in (plan.preferred, *plan.fallbacks):
         try:

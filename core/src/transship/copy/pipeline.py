@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 
+from transship.errors import CancelledError
 from transship.plugin.blob import Buffer
 
 _DEPTH = 4
@@ -74,20 +75,23 @@ class Tee:
         self._fetching = False
         self._end: BaseException | None = None
 
-    def reader(self, number: int) -> Iterator[Buffer]:
+    def reader(self, number: int) -> TeeReader:
         """The pieces for reader ``number``, counted from 0."""
-        try:
-            while (piece := self._next(number)) is not None:
-                yield piece
-        finally:
-            with self._lock:
-                self._positions.pop(number, None)
-                self._drop()
-                self._lock.notify_all()
+        return TeeReader(self, number)
 
-    def _next(self, number: int) -> bytes | None:
+    def leave(self, number: int) -> None:
+        """Let the others wait for reader ``number`` no longer."""
+        with self._lock:
+            self._positions.pop(number, None)
+            self._drop()
+            self._lock.notify_all()
+
+    def next_piece(self, number: int) -> bytes | None:
+        """The next piece for reader ``number``, None at the end; raises what the source raised."""
         while True:
             with self._lock:
+                if number not in self._positions:
+                    raise CancelledError("cancelled")
                 position = self._positions[number]
                 if position - self._first < len(self._pieces):
                     self._positions[number] = position + 1
@@ -123,3 +127,24 @@ class Tee:
         slowest = min(self._positions.values(), default=self._first + len(self._pieces))
         del self._pieces[: slowest - self._first]
         self._first = max(self._first, slowest)
+
+
+class TeeReader(Iterator[bytes]):
+    """One reader of a ``Tee``. To be closed, also if it was never read."""
+
+    def __init__(self, tee: Tee, number: int) -> None:
+        self._tee = tee
+        self._number = number
+        self._ended = False
+
+    def __next__(self) -> bytes:
+        piece = None if self._ended else self._tee.next_piece(self._number)
+        if piece is None:
+            self._ended = True
+            self.close()
+            raise StopIteration
+        return piece
+
+    def close(self) -> None:
+        """Take no more. May be called more than once, and from another thread."""
+        self._tee.leave(self._number)

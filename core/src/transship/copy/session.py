@@ -80,11 +80,15 @@ class Session:
 
 
 class Progress:
-    """Counts the bytes of one blob, tells observers now and then, and ends the work when it was cancelled."""
+    """Counts the bytes of one blob, tells observers now and then, and ends the work when it was cancelled.
 
-    def __init__(self, session: Session, key: int) -> None:
+    Of several that read the same blob only one ``reports``.
+    """
+
+    def __init__(self, session: Session, key: int, *, reports: bool = True) -> None:
         self._session = session
         self._key = key
+        self._reports = reports
         self._done = 0
         self._told = time.monotonic()
 
@@ -93,7 +97,7 @@ class Progress:
         self._session.cancellation.check()
         self._done += count
         now = time.monotonic()
-        if now - self._told >= _PROGRESS_INTERVAL:
+        if self._reports and now - self._told >= _PROGRESS_INTERVAL:
             self._told = now
             self._session.emit(BlobProgress(self._session.image, self._key, self._done))
 

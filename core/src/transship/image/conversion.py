@@ -39,7 +39,8 @@ from transship.image.media_types import (
     SCHEMA1_TYPES,
 )
 from transship.image.reference import DockerReference
-from transship.image.schema1 import EMPTY_LAYER, EMPTY_LAYER_DIGEST, schema1_from_schema2
+from transship.image.schema1 import EMPTY_LAYER, EMPTY_LAYER_DIGEST
+from transship.image.schema1_conversion import schema1_from_schema2, schema2_config
 
 __all__ = [
     "ImageUpdate",
@@ -133,7 +134,7 @@ def oci_config(manifest: ImageManifest, config: bytes | None) -> bytes:
     """The image's config as an OCI config. In one made of schema 1 the diff IDs are empty: nobody knows them."""
     manifest.require_image()
     if isinstance(manifest, Schema1Manifest):
-        config = manifest.document.schema2_config(["" for layer in manifest.layers if not layer.is_empty])
+        config = schema2_config(manifest.document, ["" for layer in manifest.layers if not layer.is_empty])
     return reencode_config(_needed(config, manifest.media_type))
 
 
@@ -142,7 +143,7 @@ def _from_schema1(manifest: Schema1Manifest, target: str, update: ImageUpdate) -
         return _edited_schema1(manifest, target, update)
     if target not in (DOCKER_MANIFEST, OCI_MANIFEST):
         raise UnsupportedError(f"Unsupported conversion type: {target}")
-    config = manifest.document.schema2_config(_diff_ids(manifest, update))
+    config = schema2_config(manifest.document, _diff_ids(manifest, update))
     layers = _schema2_layers(manifest, update)
     edits = _of_filled(manifest, update.layers) if update.layers is not None else None
     if target == DOCKER_MANIFEST:

@@ -24,14 +24,14 @@ class Descriptor:
     """
 
     media_type: str
-    digest: Digest | None
+    digest: Digest
     size: int = -1
     urls: tuple[str, ...] = ()
     annotations: Mapping[str, str] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return str(self.digest) if self.digest else "content of unknown digest"
+        return str(self.digest)
 
 
 def parse_descriptor(value: Any, where: str) -> Descriptor:

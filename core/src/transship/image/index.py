@@ -40,7 +40,6 @@ class Instance:
     @property
     def digest(self) -> Digest:
         """The digest of its manifest."""
-        assert self.descriptor.digest is not None  # noqa: S101 - parsing refuses entries without
         return self.descriptor.digest
 
     @property

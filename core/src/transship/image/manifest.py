@@ -30,7 +30,8 @@ from transship.image.media_types import (
     OCI_MANIFEST,
     SCHEMA1_TYPES,
 )
-from transship.image.schema1 import Schema1Document, parse_schema1, schema1_payload
+from transship.image.schema1 import Schema1Document, parse_schema1
+from transship.image.schema1_signature import schema1_payload
 from transship.image.strict_json import dump_json, load_json_object
 
 _LAYER_LIMIT = 10_000

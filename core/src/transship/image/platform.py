@@ -32,9 +32,7 @@ class Platform:
         """Read ``os/architecture`` or ``os/architecture/variant``; raise ``InvalidReferenceError`` else."""
         words = text.split("/", 3)
         if len(words) not in (2, 3) or not all(_WORD.fullmatch(word) for word in words):
-            raise InvalidReferenceError(
-                f"invalid platform {text[:140]!r}, expected OS/ARCHITECTURE[/VARIANT]"
-            )
+            raise InvalidReferenceError(f"invalid platform {text[:140]!r}, expected OS/ARCHITECTURE[/VARIANT]")
         return cls(words[0], words[1], words[2] if len(words) == 3 else "")
 
     def __str__(self) -> str:

@@ -52,9 +52,7 @@ class DockerReference:
         No tag is added. Raises ``InvalidReferenceError``.
         """
         if _BARE_IMAGE_ID.fullmatch(text):
-            raise InvalidReferenceError(
-                f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings"
-            )
+            raise InvalidReferenceError(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
         domain, remainder = _split_domain(text)
         repository = remainder.partition(":")[0]
         if repository.lower() != repository:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from typing import BinaryIO
 
 from transship.errors import ContentMismatchError, TransshipError
 from transship.image.descriptor import Descriptor
-from transship.image.digest import Digester
+from transship.image.digest import Digest, Digester
 from transship.plugin.files import copy_region
 
 Buffer = bytes | bytearray | memoryview
@@ -92,7 +94,19 @@ class FileContent(Content):
             self.file.close()
 
 
-def verified(chunks: Iterable[Buffer], expected: Descriptor) -> Iterator[Buffer]:
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What is known of bytes that are still being made. ``digest`` is None and ``size`` -1 where unknown."""
+
+    media_type: str = ""
+    digest: Digest | None = None
+    size: int = -1
+
+    def __str__(self) -> str:
+        return str(self.digest) if self.digest else "content that is made on the way"
+
+
+def verified(chunks: Iterable[Buffer], expected: Descriptor | Expectation) -> Iterator[Buffer]:
     """Pass ``chunks`` on; at their end raise ``ContentMismatchError`` unless digest and size are ``expected``'s.
 
     An unknown size (-1) or digest (None) is not compared. Reading stops as soon as there is more than the size.
@@ -110,11 +124,9 @@ def verified(chunks: Iterable[Buffer], expected: Descriptor) -> Iterator[Buffer]
     _compare(expected, count, digester)
 
 
-def _compare(expected: Descriptor, count: int, digester: Digester) -> Descriptor:
+def _compare(expected: Descriptor | Expectation, count: int, digester: Digester) -> Descriptor:
     if 0 <= expected.size != count:
-        raise ContentMismatchError(
-            f"Size mismatch when copying {expected}, expected {expected.size}, got {count}"
-        )
+        raise ContentMismatchError(f"Size mismatch when copying {expected}, expected {expected.size}, got {count}")
     digest = digester.digest()
     if expected.digest is not None and digest != expected.digest:
         raise ContentMismatchError(f"Digest did not match, expected {expected.digest}, got {digest}")
@@ -133,7 +145,7 @@ class BlobReader:
     def __init__(
         self,
         chunks: Iterable[Buffer],
-        expected: Descriptor,
+        expected: Descriptor | Expectation,
         *,
         is_config: bool = False,
         on_progress: Callable[[int], None] = lambda count: None,
@@ -154,24 +166,23 @@ class BlobReader:
         return self._descriptor
 
     def __iter__(self) -> Iterator[Buffer]:
-        """Pieces of the blob, as they come. A piece is valid until the next one is asked for."""
-        if self._chunks is None:
-            self._chunks = self._hashed()
-        return self._chunks
+        """Pieces of what is left of the blob, as they come. A piece is valid until the next one is asked for."""
+        chunks = self._begun()
+        return chain([bytes(self._take(len(self._rest)))], chunks) if self._rest else chunks
 
     def read(self, size: int = -1) -> bytes:
         """At most ``size`` bytes, all that are left if it is negative; ``b""`` only at the end."""
         if size < 0:
-            return b"".join([bytes(self._take(len(self._rest))), *(bytes(chunk) for chunk in self)])
+            return b"".join([bytes(chunk) for chunk in self])
         while size and not self._rest:
-            chunk = next(iter(self), None)
+            chunk = next(self._begun(), None)
             if chunk is None:
                 return b""
             self._rest = memoryview(bytes(chunk))
         return bytes(self._take(size))
 
     def write_to(self, file: BinaryIO) -> None:
-        """Write the whole blob at the position of ``file``, which is open for reading and writing, unbuffered.
+        """Write what is left of the blob at the position of ``file``, which is open to read and write, unbuffered.
 
         A blob that is a file of this machine is cloned or copied in the kernel, and then it is the bytes in
         ``file`` that are verified.
@@ -194,7 +205,8 @@ class BlobReader:
         if content.size != os.fstat(content.file.fileno()).st_size:
             return False
         try:
-            os.link(f"/proc/self/fd/{content.file.fileno()}", path, follow_symlinks=True)
+            number = content.file.fileno()  # given as src_dir_fd too: without one, link() does not follow
+            os.link(f"/proc/self/fd/{number}", path, src_dir_fd=number, follow_symlinks=True)
         except OSError:
             return False
         try:
@@ -204,6 +216,11 @@ class BlobReader:
             os.unlink(path)
             raise
         return True
+
+    def _begun(self) -> Iterator[Buffer]:
+        if self._chunks is None:
+            self._chunks = self._hashed()
+        return self._chunks
 
     def _take(self, size: int) -> memoryview:
         taken, self._rest = self._rest[:size], self._rest[size:]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 
 from transship.errors import CancelledError, DeadlineExceededError
 
+_PARENT_INTERVAL = 0.1
+_LONGEST_WAIT = 3600.0
+
 
 class Cancellation:
-    """Looked at between any two pieces of a blob. ``timeout`` in seconds from now; 0: none.
+    """Looked at between any two pieces of a blob. ``timeout`` in seconds from now; 0 or less: none.
 
     What ends ``parent`` ends this one too.
     """
@@ -17,7 +21,7 @@ class Cancellation:
     def __init__(self, timeout: float = 0, parent: Cancellation | None = None) -> None:
         self._event = threading.Event()
         self._parent = parent
-        self._deadline = time.monotonic() + timeout if timeout else None
+        self._deadline = time.monotonic() + timeout if timeout > 0 else None
 
     def cancel(self) -> None:
         """Let every ``check`` from now on raise ``CancelledError``."""
@@ -34,7 +38,11 @@ class Cancellation:
 
     def wait(self, seconds: float) -> None:
         """Sleep, but end early as ``check`` does."""
-        if self._deadline is not None:
-            seconds = min(seconds, max(self._deadline - time.monotonic(), 0))
-        self._event.wait(seconds)
+        end = time.monotonic() + seconds
         self.check()
+        while (left := end - time.monotonic()) > 0:
+            self._event.wait(min(left, _PARENT_INTERVAL if self._parent else _LONGEST_WAIT, self._until_deadline()))
+            self.check()
+
+    def _until_deadline(self) -> float:
+        return math.inf if self._deadline is None else max(self._deadline - time.monotonic(), 0)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
 
-from transship.errors import UnsupportedError
+from transship.errors import ContentMismatchError, UnsupportedError
 from transship.plugin.blob import Buffer
+
+_INPUT_SIZE = 1 << 15
+"""Small, because what is left of a piece of input is copied at each end of a member."""
+_OUTPUT_SIZE = 1 << 20
 
 
 class Compression:
@@ -42,3 +47,65 @@ class Compression:
     def describe(self) -> Mapping[str, str]:
         """What the compressed bytes depend on: library, version, default level, block size."""
         return {}
+
+
+class MemberDecoder(Protocol):
+    """Reads one member (stream, frame): what the decompressors of ``bz2``, ``lzma`` and their kin offer."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> Buffer: ...
+    def decompress(self, data: Buffer, /, max_length: int) -> Buffer: ...
+
+
+def decompress_members(
+    chunks: Iterable[Buffer],
+    new_decoder: Callable[[], MemberDecoder],
+    *,
+    name: str,
+    damage: type[Exception] | tuple[type[Exception], ...],
+    padding: bytes = b"",
+) -> Iterator[Buffer]:
+    """What ``Compression.decompress`` has to give, of data that is one or more members in a row.
+
+    ``new_decoder`` is called for each member. ``damage`` is what its ``decompress`` raises for data that are not
+    right. ``padding`` are bytes that may stand after a member. Data without any member are truncated data.
+    """
+    decoder: MemberDecoder | None = None
+    complete = False
+    for piece in _pieces(chunks):
+        rest: Buffer = piece
+        while rest:
+            if decoder is None:
+                rest = bytes(rest).lstrip(padding) if complete and padding else rest
+                if not rest:
+                    break
+                decoder, complete = new_decoder(), False
+            try:
+                yield from _decoded(decoder, rest)
+            except damage as error:
+                raise ContentMismatchError(f"decompressing {name} data: {error}") from error
+            if not decoder.eof:
+                break
+            rest, decoder, complete = decoder.unused_data, None, True
+    if not complete:
+        raise ContentMismatchError(f"decompressing {name} data: they end unexpectedly")
+
+
+def _pieces(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
+    for chunk in chunks:
+        view = memoryview(chunk)
+        for start in range(0, len(view), _INPUT_SIZE):
+            yield view[start : start + _INPUT_SIZE]
+
+
+def _decoded(decoder: MemberDecoder, data: Buffer) -> Iterator[Buffer]:
+    while True:
+        if output := decoder.decompress(data, _OUTPUT_SIZE):
+            yield output
+        if decoder.eof or decoder.needs_input:
+            return
+        data = b""

@@ -83,6 +83,11 @@ def temporary_in(folder: str | os.PathLike[str], name: str = "transship") -> Ite
             os.unlink(path)
 
 
+def unnamed_file(folder: str | os.PathLike[str]) -> BinaryIO:
+    """A new file in ``folder`` that vanishes when it is closed: unbuffered, open for reading and writing."""
+    return tempfile.TemporaryFile(prefix="container_images_", dir=folder, buffering=0)
+
+
 def unused_name(folder: str | os.PathLike[str], name: str = "transship") -> str:
     """A path like that of ``temporary_in`` that nothing has, for what cannot be written to an open file."""
     return os.path.join(folder, f".{name[:_NAME_PART]}.{os.urandom(8).hex()}.tmp")
@@ -136,6 +141,12 @@ def write_file(path: str | os.PathLike[str], data: bytes, mode: int = 0o644) -> 
             view = view[file.write(view) or 0 :]
 
 
+def names_open_file(path: str) -> bool:
+    """Whether ``path`` stands for a file that a process has open, such as ``/dev/stdout``, whatever is behind it."""
+    absolute = os.path.abspath(path)
+    return absolute in ("/dev/stdin", "/dev/stdout", "/dev/stderr") or absolute.startswith(("/dev/fd/", "/proc/"))
+
+
 def sync_folder(path: str | os.PathLike[str]) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -165,6 +176,8 @@ def copy_region(source: BinaryIO, offset: int, size: int, target: BinaryIO) -> I
     start = target.tell()
     whole = offset == 0 and start == 0 and size == os.fstat(source.fileno()).st_size
     cloned = whole and _clone(source, target)
+    if cloned:  # a source that grew meanwhile was cloned with what it gained
+        os.ftruncate(target.fileno(), size)
     buffer = memoryview(bytearray(min(_COPY_SIZE, max(size, 1))))
     done = 0
     while done < size:

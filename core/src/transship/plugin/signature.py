@@ -9,9 +9,7 @@ from transship.errors import TransshipError
 SIMPLE_SIGNING = "simple-signing"
 SIGSTORE_JSON = "sigstore-json"
 
-_OPENPGP_FIRST_BYTES = frozenset(
-    (*range(0x88, 0x8C), *range(0x90, 0x93), *range(0xA0, 0xA4), 0xC2, 0xC4, 0xC8, 0x3D)
-)
+_OPENPGP_FIRST_BYTES = frozenset((*range(0x88, 0x8C), *range(0x90, 0x93), *range(0xA0, 0xA4), 0xC2, 0xC4, 0xC8, 0x3D))
 
 
 @dataclass(frozen=True, slots=True)

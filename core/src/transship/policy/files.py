@@ -16,12 +16,11 @@ def default_paths() -> tuple[str, str]:
 
 
 def load_policy(path: str | None = None) -> Policy:
-    """The policy in ``path``, or in the first default place that has one.
+    """The policy in ``path``, or if that is None or empty in the first default place that has one.
 
     Raises ``PolicyError`` if there is none, or if it is unreadable or wrong; that never means "accept".
     """
-    if path is None:
-        path = next((place for place in default_paths() if os.path.lexists(place)), None)
+    path = path or next((place for place in default_paths() if os.path.lexists(place)), None)
     if path is None:
         places = ", ".join(f'"{place}"' for place in default_paths())
         raise PolicyError(

@@ -8,7 +8,6 @@ from transship.cli.gotemplate.values import GoList, GoMap, GoPointer, NoValue, V
 
 def equal(first: Value, *others: Value) -> bool:
     """Whether ``first`` equals any of ``others``."""
-    _refuse_incomparable(first)
     if not others:
         raise CallError("missing argument for comparison")
     return any([_same(first, other) for other in others])
@@ -39,7 +38,9 @@ def _same(first: Value, other: Value) -> bool:
         if _is_nil(first) or _is_nil(other):
             return False
         raise CallError("incompatible types for comparison")
-    _refuse_incomparable(other)
+    for value in (first, other):
+        if isinstance(value, GoList | GoMap):
+            raise CallError(f"non-comparable type {type_name(value)}")
     if kinds[0]:
         return first == other
     if _is_nil(first) or _is_nil(other):
@@ -51,11 +52,6 @@ def _same(first: Value, other: Value) -> bool:
 
 def _is_nil(value: Value) -> bool:
     return value is None or isinstance(value, NoValue)
-
-
-def _refuse_incomparable(value: Value) -> None:
-    if isinstance(value, GoList | GoMap):
-        raise CallError(f"non-comparable type {type_name(value)}")
 
 
 def _kind(value: Value) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import NamedTuple
 
 from transship.cli.gotemplate import comparison, escaping
 from transship.cli.gotemplate.encoding import encode
 from transship.cli.gotemplate.errors import TEXT_LIMIT, Budget, CallError, refuse_long_text
-from transship.cli.gotemplate.printing import WIDTH_LIMIT, Printer
+from transship.cli.gotemplate.printf import WIDTH_LIMIT, printf
+from transship.cli.gotemplate.printing import Printer
 from transship.cli.gotemplate.values import (
-    NO_VALUE,
     GoInt,
     GoList,
     GoMap,
@@ -66,11 +67,18 @@ def _item(value: Value, index: Value) -> Value:
                 raise CallError(f"{given}; should be string")
             return (value.entries or {}).get(index, value.zero)
         case GoList():
-            return (value.items or [])[_position(index, len(value) - 1)]
+            return (value.items or [])[_inner_position(index, len(value), "slice")]
         case str():
             data = value.encode("utf-8", "replace")
-            return GoInt("uint8", data[_position(index, len(data) - 1)])
+            return GoInt("uint8", data[_inner_position(index, len(data), "string")])
     raise CallError(f"can't index item of type {type_name(value)}")
+
+
+def _inner_position(index: Value, length: int, what: str) -> int:
+    position = _position(index, length)
+    if position == length:
+        raise CallError(f"reflect: {what} index out of range")
+    return position
 
 
 def _position(index: Value, last: int) -> int:
@@ -105,7 +113,7 @@ def _slice(_: Budget, value: Value, *indexes: Value) -> Value:
 
 def _bounds(indexes: tuple[Value, ...], length: int) -> tuple[int, int]:
     positions = [_position(index, length) for index in indexes]
-    for earlier, later in zip(positions, positions[1:], strict=False):
+    for earlier, later in pairwise(positions):
         if earlier > later:
             raise CallError(f"invalid slice index: {earlier} > {later}")
     start, stop = ([*positions, length] if len(positions) == 1 else [*positions, 0, length])[:2]
@@ -128,7 +136,7 @@ def _first(wanted: bool) -> Callable[..., Value]:
 
 
 def _printf(budget: Budget, template: str, *values: Value) -> Value:
-    return Printer(budget).printf(template, list(values))
+    return printf(Printer(budget), template, list(values))
 
 
 def _join(_: Budget, texts: GoList, separator: str) -> Value:
@@ -213,7 +221,7 @@ FUNCTIONS: dict[str, Function] = {
     "eq": Function(_comparer(comparison.equal), _PAIR, variadic=True),
     "ne": Function(_comparer(lambda one, two: not comparison.equal(one, two)), _PAIR),
     "lt": Function(_comparer(comparison.less), _PAIR),
-    "le": Function(_comparer(lambda one, two: comparison.less_or_equal(one, two)), _PAIR),
+    "le": Function(_comparer(comparison.less_or_equal), _PAIR),
     "gt": Function(_comparer(lambda one, two: not comparison.less_or_equal(one, two)), _PAIR),
     "ge": Function(_comparer(lambda one, two: not comparison.less(one, two)), _PAIR),
     "json": Function(lambda _, value: encode(value, escape_html=False)),

@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-KEYWORDS = frozenset(
-    {"block", "break", "continue", "define", "else", "end", "if", "range", "template", "with"}
-)
+KEYWORDS = frozenset({"block", "break", "continue", "define", "else", "end", "if", "range", "template", "with"})
 
 _SPACES = " \t\r\n"
 _LEFT_TRIM = re.compile(r"-[ \t\r\n]")
@@ -121,9 +119,9 @@ class _Lexer:
                 return
             kind = self._next_kind()
             depth += {"(": 1, ")": -1}.get(kind, 0)
+            yield kind, self._text[start : self._pos], start
             if depth < 0:
                 raise _LexError("unexpected right paren", start)
-            yield kind, self._text[start : self._pos], start
 
     def _next_kind(self) -> str:
         start, text = self._pos, self._text
@@ -195,6 +193,7 @@ class _Lexer:
 
     def _terminated(self, kind: str) -> str:
         following = self._text[self._pos : self._pos + 1]
-        if following and following not in _SPACES and following not in ".,|:)(}":
+        closes = self._text.startswith("}}", self._pos)
+        if following and following not in _SPACES and following not in ".,|:)(" and not closes:
             raise _LexError(f"bad character U+{ord(following):04X} '{following}'", self._pos)
         return kind

@@ -104,8 +104,8 @@ _METHODS: dict[str, dict[str, Function]] = {
         "Algorithm": _method(lambda digest: GoTyped("digest.Algorithm", digest.partition(":")[0])),
         "Encoded": _method(_encoded),
         "Hex": _method(_encoded),
-        "String": _method(lambda digest: str(digest)),
+        "String": _method(str),
         "Validate": _method(lambda digest: None),
     },
-    "digest.Algorithm": {"String": _method(lambda algorithm: str(algorithm))},
+    "digest.Algorithm": {"String": _method(str)},
 }

@@ -119,8 +119,8 @@ class NoValue:
 
 NO_VALUE = NoValue()
 
-Value: TypeAlias = Union[  # noqa: UP007 - the members are not all defined at run time
-    None, bool, int, float, str, GoList, GoMap, GoStruct, GoPointer, GoTime, Boxed, NoValue
+Value: TypeAlias = Union[  # noqa: UP007 - a forward reference below may be read at run time
+    bool, int, float, str, GoList, GoMap, GoStruct, GoPointer, GoTime, Boxed, NoValue, None
 ]
 
 

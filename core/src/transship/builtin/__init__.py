@@ -1,0 +1,1 @@
+"""Plugins that come with the core, on the standard library alone."""

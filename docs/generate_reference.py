@@ -1,0 +1,68 @@
+"""Writes the tables of flags in ``docs/reference/commands`` from what the commands say about themselves.
+
+    python3 docs/generate_reference.py
+
+In each page, what stands between the two markers is replaced; the rest is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from transship.cli.options import global_options
+from transship.discovery import PluginManager
+
+BEGIN = "<!-- flags: written by docs/generate_reference.py -->"
+END = "<!-- end of flags -->"
+COMMANDS = Path(__file__).parent / "reference" / "commands"
+GLOBAL_PAGE = "global-flags"
+
+
+def command_names() -> list[str]:
+    """The commands that must have a page."""
+    return PluginManager().names("commands")
+
+
+def page_of(name: str) -> Path:
+    """The page of a command, or of the global flags."""
+    return COMMANDS / f"{name}.md"
+
+
+def updated(name: str) -> str:
+    """What the page of ``name`` should say."""
+    page = page_of(name).read_text(encoding="utf-8")
+    before, found_begin, rest = page.partition(BEGIN)
+    _, found_end, after = rest.partition(END)
+    if not (found_begin and found_end):
+        raise SystemExit(f"{page_of(name)}: the markers are missing")
+    return f"{before}{BEGIN}\n\n{_table(_options(name))}\n\n{END}{after}"
+
+
+def _options(name: str) -> list[click.Option]:
+    if name == GLOBAL_PAGE:
+        return global_options()
+    params = PluginManager().command(name).params
+    return [param for param in params if isinstance(param, click.Option) and not param.hidden]
+
+
+def _table(options: Iterable[click.Option]) -> str:
+    rows = [f"| {_spelling(option)} | {_cell(option.help or '')} |" for option in options if not option.hidden]
+    return "\n".join(["| Flag | Meaning |", "| --- | --- |", *rows]) if rows else "It has no flags of its own."
+
+
+def _spelling(option: click.Option) -> str:
+    metavar = option.metavar if option.metavar is not None else option.type.name.upper()
+    names = ", ".join(f"`{name}`" for name in sorted(option.opts, key=len))
+    return names if not metavar else f"{names} {_cell(metavar)}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    for each in [GLOBAL_PAGE, *command_names()]:
+        page_of(each).write_text(updated(each), encoding="utf-8")

@@ -1,0 +1,145 @@
+"""Writing an image to a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+
+from transship.errors import ContentMismatchError, TransportError, TransshipError
+from transship.image.descriptor import Descriptor
+from transship.image.digest import Digest
+from transship.plugin.blob import BlobReader, FileContent
+from transship.plugin.context import Context
+from transship.plugin.files import open_regular, reporting, temporary_in, unused_name, write_file
+from transship.plugin.signature import Signature
+from transship.plugin.transport import Destination, DestinationTraits, LayerCompression
+from transship_dir.layout import (
+    MANIFEST,
+    VERSION,
+    blob_name,
+    check_version,
+    manifest_name,
+    signature_name,
+    version_content,
+)
+from transship_dir.reference import DirReference
+from transship_dir.staging import Staging
+
+
+class DirDestination(Destination):
+    """Fills a folder under a temporary name, which takes the place of the old one when it is complete."""
+
+    def __init__(self, reference: DirReference, context: Context) -> None:
+        self._traits = DestinationTraits(compression=_wanted_compression(context))
+        self._prefers_links = context.flag("link")
+        self._target = reference.resolved
+        self._staging = Staging(self._target)
+        self._blobs: dict[Digest, Descriptor] = {}
+        self._instances: list[Digest] = []
+        self._check_target()
+
+    @property
+    def traits(self) -> DestinationTraits:
+        return self._traits
+
+    def reuse_blob(self, descriptor: Descriptor) -> Descriptor | None:
+        if descriptor.digest is None:
+            return None
+        found = self._blobs.get(descriptor.digest)
+        if found is None:
+            return self._reuse_from_target(descriptor, descriptor.digest)
+        return found if descriptor.size in (-1, found.size) else None
+
+    def put_blob(self, blob: BlobReader) -> None:
+        self._store(blob, by_link=self._prefers_links)
+
+    def put_manifest(self, data: bytes, media_type: str, instance: Digest | None = None) -> None:
+        if instance is not None:
+            self._instances.append(instance)
+        self._write(manifest_name(instance), data)
+
+    def put_signatures(self, signatures: Sequence[Signature], instance: Digest | None = None) -> None:
+        for number, signature in enumerate(signatures, start=1):
+            self._write(signature_name(number, instance), signature.to_bytes())
+
+    def commit(self) -> None:
+        only_sha256 = all(digest.algorithm == "sha256" for digest in (*self._blobs, *self._instances))
+        self._write(VERSION, version_content(only_sha256=only_sha256))
+        with reporting("write", self._target):
+            self._staging.replace_target((MANIFEST, VERSION), self._check_target)
+
+    def close(self) -> None:
+        self._staging.discard()
+
+    def _check_target(self) -> None:
+        """Refuse a folder with anything but an image in it: all that is there will be removed."""
+        if not os.path.lexists(self._target):
+            return
+        with reporting("open", self._target):
+            if self._staging.holds_only_leftovers():
+                return
+        try:
+            check_version(self._target)
+        except (OSError, TransportError):
+            raise TransportError(
+                f"{self._target}: not a containers image directory, don't want to overwrite important data"
+            ) from None
+
+    def _reuse_from_target(self, descriptor: Descriptor, digest: Digest) -> Descriptor | None:
+        try:
+            file = open_regular(os.path.join(self._target, blob_name(digest)), within=self._target)
+        except (OSError, TransportError):
+            return None
+        with file:
+            status = os.fstat(file.fileno())
+            if descriptor.size not in (-1, status.st_size):
+                return None
+            blob = BlobReader(FileContent(file, close_file=False), descriptor)
+            try:  # a file with one name only loses that one at commit: sharing it shares nobody's fate
+                self._store(blob, by_link=self._prefers_links or status.st_nlink == 1)
+            except ContentMismatchError:
+                return None
+        return blob.descriptor
+
+    def _store(self, blob: BlobReader, *, by_link: bool) -> None:
+        with reporting("write", self._target):
+            if by_link and self._link(blob):
+                return
+            with temporary_in(self._staging.folder) as temporary:
+                blob.write_to(temporary.file)
+                temporary.publish(self._path_for(blob.descriptor))
+            self._remember(blob.descriptor)
+
+    def _link(self, blob: BlobReader) -> bool:
+        path = unused_name(self._staging.folder)
+        try:
+            if not blob.link_to(path):
+                return False
+            os.replace(path, self._path_for(blob.descriptor))
+        finally:  # renaming onto another name of the same file leaves both
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        self._remember(blob.descriptor)
+        return True
+
+    def _path_for(self, descriptor: Descriptor) -> str:
+        assert descriptor.digest is not None  # noqa: S101 - what was read to the end has one
+        return os.path.join(self._staging.folder, blob_name(descriptor.digest))
+
+    def _remember(self, descriptor: Descriptor) -> None:
+        assert descriptor.digest is not None  # noqa: S101 - what was read to the end has one
+        self._blobs[descriptor.digest] = descriptor
+
+    def _write(self, name: str, data: bytes) -> None:
+        with reporting("write", self._target):
+            write_file(os.path.join(self._staging.folder, name), data)
+
+
+def _wanted_compression(context: Context) -> LayerCompression:
+    compress, decompress = context.flag("compress"), context.flag("decompress")
+    if compress and decompress:
+        raise TransshipError("Cannot compress and decompress at the same time")
+    if compress:
+        return LayerCompression.COMPRESS
+    return LayerCompression.DECOMPRESS if decompress else LayerCompression.KEEP

@@ -1,0 +1,187 @@
+"""Writing an image to a docker archive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transship.errors import (
+    BlobNotFoundError,
+    InvalidManifestError,
+    ManifestRejectedError,
+    TransportError,
+    UnsupportedError,
+)
+from transship.image.descriptor import Descriptor
+from transship.image.digest import Digest
+from transship.image.manifest import ImageManifest, parse_manifest
+from transship.image.media_types import DOCKER_MANIFEST
+from transship.image.strict_json import METADATA_LIMIT, dump_json
+from transship.plugin.blob import BlobReader
+from transship.plugin.context import Context
+from transship.plugin.files import reporting
+from transship.plugin.transport import Destination, DestinationTraits, LayerCompression
+from transship_docker_archive.earlier import EarlierArchive
+from transship_docker_archive.legacy import REPOSITORIES_FILE, legacy_layers, repositories
+from transship_docker_archive.manifest_items import MANIFEST_FILE, MANIFEST_LIMIT
+from transship_docker_archive.reference import DockerArchiveReference, parse_additional_tags
+from transship_docker_archive.target import Target
+from transship_docker_archive.writer import ArchiveWriter, FileWriter, StreamWriter
+
+_TRAITS = DestinationTraits(
+    manifest_types=(DOCKER_MANIFEST,),
+    compression=LayerCompression.DECOMPRESS,
+    parallel=False,
+    refuses_signatures="Storing signatures for docker tar files is not supported",
+)
+
+
+class DockerArchiveDestination(Destination):
+    """One image for a new archive or, with the option ``append``, one more for an existing one."""
+
+    def __init__(self, reference: DockerArchiveReference, context: Context) -> None:
+        if reference.index is not None:
+            raise UnsupportedError(f"Destination reference must not contain a manifest index @{reference.index}")
+        tags = parse_additional_tags(context.options.get("additional-tags", ""))
+        self._names = tuple(dict.fromkeys((*([reference.named] if reference.named else ()), *tags)))
+        self._context = context
+        self._target = Target(reference.path, may_hold_archive=context.flag("append"))
+        self._earlier = EarlierArchive(reference.path, context) if self._target.holds_archive else None
+        self._opened: ArchiveWriter | None = None
+        self._written: dict[str, Descriptor] = {}
+        self._configs: dict[Digest, bytes] = {}
+        self._image: ImageManifest | None = None
+
+    @property
+    def traits(self) -> DestinationTraits:
+        return _TRAITS
+
+    def reuse_blob(self, descriptor: Descriptor) -> Descriptor | None:
+        if descriptor.digest is None:
+            return None
+        found = self._written.get(_layer_name(descriptor.digest)) or self._find_earlier(descriptor)
+        return found if found is not None and descriptor.size in (-1, found.size) else None
+
+    def put_blob(self, blob: BlobReader) -> None:
+        if blob.expected.digest is not None:
+            _require_sha256(blob.expected.digest)
+        if blob.is_config:
+            self._put_config(blob)
+        else:
+            self._put_layer(blob)
+
+    def put_manifest(self, data: bytes, media_type: str, instance: Digest | None = None) -> None:
+        if instance is not None:
+            raise UnsupportedError("Manifest lists are not supported by the docker-archive transport")
+        if media_type != DOCKER_MANIFEST:
+            raise ManifestRejectedError("Unsupported manifest type, need a Docker schema 2 manifest")
+        self._image = parse_manifest(data, media_type)
+
+    def commit(self) -> None:
+        if self._image is None:
+            raise TransportError(f"{self._target.path}: an archive needs a manifest")
+        config_digest, diff_ids = self._digests(self._image)
+        with reporting("write", self._target.path):
+            self._write_metadata(config_digest, diff_ids)
+            self._target.commit()
+
+    def close(self) -> None:
+        self._target.close()
+        if self._earlier is not None:
+            self._earlier.close()
+
+    @property
+    def _writer(self) -> ArchiveWriter:
+        if self._opened is None:
+            file = self._target.open()
+            if self._target.is_stream:
+                self._opened = StreamWriter(file, self._context.temporary_directory)
+            else:
+                self._opened = FileWriter(file)
+                if self._earlier is not None:
+                    self._earlier.copy_to(self._opened)
+        return self._opened
+
+    def _find_earlier(self, descriptor: Descriptor) -> Descriptor | None:
+        if self._earlier is None or descriptor.digest is None:
+            return None
+        with reporting("read", self._target.path):
+            found = self._earlier.verified_blob(_layer_name(descriptor.digest), descriptor)
+        if found is not None:
+            self._written[_layer_name(descriptor.digest)] = found
+        return found
+
+    def _put_config(self, blob: BlobReader) -> None:
+        data = bytearray()
+        for chunk in blob:
+            data += chunk
+            if len(data) > METADATA_LIMIT:
+                raise InvalidManifestError(f"image config: exceeded maximum allowed size of {METADATA_LIMIT} bytes")
+        digest = blob.descriptor.digest
+        assert digest is not None  # noqa: S101 - what was read to the end has one
+        self._configs[digest] = bytes(data)
+        with reporting("write", self._target.path):
+            self._add_file(_config_name(digest), bytes(data))
+
+    def _put_layer(self, blob: BlobReader) -> None:
+        def name_for(digest: Digest) -> str | None:
+            name = _layer_name(digest)
+            return None if self._has(name) else name
+
+        with reporting("write", self._target.path):
+            descriptor = self._writer.add_blob(blob, name_for)
+        assert descriptor.digest is not None  # noqa: S101 - what was read to the end has one
+        self._written[_layer_name(descriptor.digest)] = descriptor
+
+    def _has(self, name: str) -> bool:
+        """Whether a member of that name is there; one of an earlier archive must be what its name says."""
+        if name in self._written:
+            return True
+        return self._earlier is not None and self._earlier.has_blob(name)
+
+    def _add_file(self, name: str, data: bytes) -> None:
+        if self._earlier is None or not self._earlier.has_file(name, data):
+            self._writer.add_file(name, data)
+
+    def _digests(self, image: ImageManifest) -> tuple[Digest, list[Digest]]:
+        config = image.config.digest if image.config else None
+        if config is None or config not in self._configs:
+            raise BlobNotFoundError(f"{self._target.path}: the config {config} was not written")
+        diff_ids = [layer.descriptor.digest for layer in image.layers]
+        for diff_id in diff_ids:
+            if diff_id is None or _layer_name(diff_id) not in self._written:
+                raise BlobNotFoundError(f"{self._target.path}: the layer {diff_id} was not written")
+        return config, [diff_id for diff_id in diff_ids if diff_id]
+
+    def _write_metadata(self, config: Digest, diff_ids: list[Digest]) -> None:
+        layers = legacy_layers(diff_ids, self._configs[config])
+        for layer in layers:
+            if self._earlier is None or not self._earlier.has_file(f"{layer.id}/json", layer.json):
+                self._writer.add_link(f"{layer.id}/layer.tar", f"../{_layer_name(layer.diff_id)}")
+                self._writer.add_file(f"{layer.id}/VERSION", b"1.0")
+                self._writer.add_file(f"{layer.id}/json", layer.json)
+        item: dict[str, Any] = {
+            "Config": _config_name(config),
+            "RepoTags": [str(name) for name in self._names],
+            "Layers": [_layer_name(diff_id) for diff_id in diff_ids],
+        }
+        items = self._earlier.items_with(item) if self._earlier else [item]
+        tops = self._earlier.repositories if self._earlier else {}
+        listing = dump_json(items)
+        if len(listing) > MANIFEST_LIMIT:
+            raise UnsupportedError(f"{self._target.path}: too many images for one docker archive")
+        self._writer.add_file(MANIFEST_FILE, listing)
+        self._writer.add_file(REPOSITORIES_FILE, repositories(self._names, layers[-1].id if layers else "", tops))
+        self._writer.finish()
+
+
+def _layer_name(digest: Digest) -> str:
+    return f"{digest.encoded}.tar"
+
+
+def _config_name(digest: Digest) -> str:
+    return f"{digest.encoded}.json"
+
+
+def _require_sha256(digest: Digest) -> None:
+    if digest.algorithm != "sha256":
+        raise UnsupportedError(f"docker-archive: blobs are named by sha256, not by {digest.algorithm}")

@@ -1,0 +1,162 @@
+"""A folder that blobs are written to: ``ALGORITHM/ENCODED`` below one root."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+
+from transship.errors import ContentMismatchError, TransportError
+from transship.image.descriptor import Descriptor
+from transship.image.digest import Digest, digest_of
+from transship.plugin.blob import BlobReader, FileContent, holds
+from transship.plugin.files import (
+    TemporaryFile,
+    open_regular,
+    remove_stale,
+    reporting,
+    sync_folder,
+    temporary_in,
+    unused_name,
+)
+
+
+class BlobFolder:
+    """Writes blobs below ``root``, from several threads if need be; folders are made when they are needed.
+
+    ``within`` is the place that nothing may lead out of. ``prefers_links``: blobs that are files of this
+    machine are given a further name instead of being copied, where that can be.
+    """
+
+    def __init__(self, root: str, within: str, *, prefers_links: bool = False) -> None:
+        self._root = root
+        self._within = within
+        self._prefers_links = prefers_links
+        self._sizes: dict[Digest, int] = {}
+        self._made: list[str] = []
+
+    def find(self, descriptor: Descriptor) -> int | None:
+        """The size of a blob that is here and holds what it should, None if there is none."""
+        digest = descriptor.digest
+        if digest is None:
+            return None
+        size = self._sizes.get(digest)
+        if size is None:
+            size = self._verified_size(digest, descriptor)
+        if size is None or 0 <= descriptor.size != size:
+            return None
+        self._sizes[digest] = size
+        return size
+
+    def store(self, blob: BlobReader) -> None:
+        """Read a blob to its end and keep it under its digest."""
+        with reporting("write", self._root):
+            self.make()
+            if not (self._prefers_links and self._link(blob)):
+                with temporary_in(self._root) as temporary:
+                    blob.write_to(temporary.file)
+                    self._publish(temporary, *read_content(blob))
+
+    def store_bytes(self, data: bytes, digest: Digest) -> None:
+        """Keep ``data`` under ``digest``, which must be its own."""
+        if digest_of(data, digest.algorithm) != digest:
+            raise ContentMismatchError(f"the manifest to be written is not {digest}")
+        with reporting("write", self._root):
+            self.make()
+            with temporary_in(self._root) as temporary:
+                view = memoryview(data)
+                while view:
+                    view = view[temporary.file.write(view) or 0 :]
+                self._publish(temporary, digest, len(data))
+
+    def make(self) -> None:
+        """Make the root, and refuse one that leads elsewhere."""
+        self._made += make_folders(self._root)
+        self._refuse_astray(self._root)
+
+    def settle(self) -> None:
+        """Make all names durable, check that no blob has vanished meanwhile, clear what killed runs left."""
+        for digest in self._sizes:
+            if not os.path.isfile(self._path(digest)):
+                raise TransportError(f"{self._path(digest)} was removed by somebody else meanwhile")
+        for algorithm in {digest.algorithm for digest in self._sizes}:
+            sync_folder(os.path.join(self._root, algorithm))
+        remove_stale(self._root)
+        sync_folder(self._root)
+
+    def abandon(self) -> None:
+        """Remove the folders that this object made, as far as they are empty."""
+        while self._made:
+            with contextlib.suppress(OSError):
+                os.rmdir(self._made.pop())
+
+    def _path(self, digest: Digest) -> str:
+        return os.path.join(self._root, digest.algorithm, digest.encoded)
+
+    def _verified_size(self, digest: Digest, descriptor: Descriptor) -> int | None:
+        try:
+            content = FileContent(open_regular(self._path(digest), within=self._within))
+        except (OSError, TransportError):
+            return None
+        try:
+            if 0 <= descriptor.size != content.size:
+                return None
+            with reporting("read", self._path(digest)):
+                return content.size if holds(content, Descriptor("", digest, content.size)) else None
+        finally:
+            content.close()
+
+    def _link(self, blob: BlobReader) -> bool:
+        path = unused_name(self._root)
+        try:
+            if not blob.link_to(path):
+                return False
+            digest, size = read_content(blob)
+            os.replace(path, self._final_path(digest))
+        finally:
+            with contextlib.suppress(FileNotFoundError):  # renaming onto another name of one file keeps both
+                os.unlink(path)
+        self._sizes[digest] = size
+        return True
+
+    def _publish(self, temporary: TemporaryFile, digest: Digest, size: int) -> None:
+        temporary.publish(self._final_path(digest))
+        self._sizes[digest] = size
+
+    def _final_path(self, digest: Digest) -> str:
+        path = self._path(digest)
+        folder = os.path.dirname(path)
+        self._made += make_folders(folder)
+        self._refuse_astray(folder)
+        return path
+
+    def _refuse_astray(self, folder: str) -> None:
+        real, place = os.path.realpath(folder), os.path.realpath(self._within)
+        if real != place and not real.startswith(place.rstrip("/") + "/"):
+            raise TransportError(f"{folder}: leads out of {self._within}")
+
+
+def read_content(blob: BlobReader) -> tuple[Digest, int]:
+    """Digest and size of a blob that was read to its end."""
+    descriptor = blob.descriptor
+    if descriptor.digest is None:
+        raise RuntimeError("a blob that was read has a digest")
+    return descriptor.digest, descriptor.size
+
+
+def make_folders(path: str) -> list[str]:
+    """Make a folder and its parents; gives those that were not there, outermost first."""
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    made = []
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder, 0o755)
+        except FileExistsError:
+            if not os.path.isdir(folder):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from None
+        else:
+            made.append(folder)
+    return made

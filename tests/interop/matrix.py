@@ -1,0 +1,281 @@
+"""Every pair of file transports, every kind of image, every format: do we do what Skopeo does?
+
+As a script it prints the sums and lists every cell that is neither done nor refused as Skopeo refuses it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import media
+
+from transship.image.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST, SCHEMA1_TYPES
+from transship.testing.images import (
+    Image,
+    artifact_with_empty_config,
+    artifact_with_own_config,
+    docker_list,
+    files_of,
+    image_with_empty_layers,
+    image_with_foreign_layer,
+    image_with_subject,
+    oci_image,
+    oci_index,
+    schema1_image,
+    schema2_image,
+)
+from transship.testing.writers import write_dir, write_docker_archive, write_oci_archive, write_oci_layout
+
+TRANSPORTS = ("dir", "oci", "oci-archive", "docker-archive")
+IMAGES: Mapping[str, Callable[[], Image]] = {
+    "schema 2 gzip": schema2_image,
+    "OCI gzip": oci_image,
+    "OCI zstd": lambda: oci_image(compression="zstd"),
+    "uncompressed": lambda: oci_image(compression=""),
+    "index of 6 platforms": oci_index,
+    "schema 1": schema1_image,
+    "artifact with empty config": artifact_with_empty_config,
+    "empty layers in history": image_with_empty_layers,
+    "foreign layers": image_with_foreign_layer,
+}
+MORE_IMAGES: Mapping[str, Callable[[], Image]] = {
+    "schema 2 uncompressed": lambda: schema2_image(compression=""),
+    "list of 6 platforms": docker_list,
+    "schema 1 unsigned": lambda: schema1_image(signed=False),
+    "artifact with own config": artifact_with_own_config,
+    "schema 2 empty layers in history": lambda: image_with_empty_layers(DOCKER_MANIFEST),
+    "OCI foreign layers": lambda: image_with_foreign_layer(OCI_MANIFEST),
+    "subject and annotations": image_with_subject,
+}
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "as is": (),
+    "--format oci": ("--format", "oci"),
+    "--format v2s2": ("--format", "v2s2"),
+    "--all": ("--all",),
+}
+NAME = "app"
+DOCKER_NAME = "docker.io/library/app:1.0"
+
+
+@dataclass(frozen=True)
+class Cell:
+    source: str
+    destination: str
+    image: str
+    options: str
+
+    def __str__(self) -> str:
+        return f"{self.source} to {self.destination}, {self.image}, {self.options}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Cells in which the installed Skopeo is not the judge, as patterns, and what is right there and why."""
+
+    source: str
+    destination: str
+    image: str
+    options: str
+    succeeds: bool
+    why: str
+
+    def covers(self, cell: Cell) -> bool:
+        patterns = (self.source, self.destination, self.image, self.options)
+        values = (cell.source, cell.destination, cell.image, cell.options)
+        return all(itertools.starmap(fnmatchcase, zip(values, patterns, strict=True)))
+
+
+_DECOMPRESSED_FIRST = "newer ones decompress a layer before they look for its media type in the converted manifest"
+
+NEWER_SKOPEO = tuple(
+    Difference("*", "docker-archive", "OCI zstd", options, True, _DECOMPRESSED_FIRST)
+    for options in ("as is", "--format v2s2", "--all")
+)
+"""Where Skopeo 1.9.3 differs from the one that we follow."""
+
+DONE, REFUSED, CANNOT_EXIST, OTHER = "done", "refused as Skopeo does", "cannot exist", "other"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    cell: Cell
+    kind: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.cell}: {self.kind}" + (f": {self.detail}" if self.detail else "")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One ``copy``: whether it worked, what it said, and what it was to write."""
+
+    succeeded: bool
+    said: str
+    destination: str
+    path: Path
+
+
+def cells(images: Mapping[str, Callable[[], Image]] = IMAGES) -> Iterator[Cell]:
+    for source, destination, image, options in itertools.product(TRANSPORTS, TRANSPORTS, images, OPTIONS):
+        yield Cell(source, destination, image, options)
+
+
+class Matrix:
+    """Runs cells. Sources are made once, under ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._sources = folder / "sources"
+        self._results = folder / "results"
+        self._sources.mkdir(parents=True, exist_ok=True)
+        self._references: dict[tuple[str, str], str | None] = {}
+
+    def judge(self, cell: Cell) -> Verdict:
+        """Let both programs do the copy of ``cell``, and compare."""
+        source = self._source(cell.source, cell.image)
+        if source is None:
+            return Verdict(cell, CANNOT_EXIST)
+        shutil.rmtree(self._results, ignore_errors=True)
+        self._results.mkdir()
+        theirs = self._copy(skopeo, source, cell, "theirs")
+        ours = self._copy(transship, source, cell, "ours")
+        try:
+            return _compared(cell, ours, theirs, self._results)
+        except (media.UnreadableError, AssertionError) as error:
+            return Verdict(cell, OTHER, str(error))
+
+    def _source(self, transport: str, image: str) -> str | None:
+        key = (transport, image)
+        if key not in self._references:
+            path = self._sources / f"{transport}-{image}".replace(" ", "-")
+            self._references[key] = make_source(transport, {**IMAGES, **MORE_IMAGES}[image](), path)
+        return self._references[key]
+
+    def _copy(self, program: Callable[[list[str]], tuple[int, str]], source: str, cell: Cell, who: str) -> Run:
+        path = self._results / who
+        destination = destination_text(cell.destination, path)
+        code, said = program(["--insecure-policy", "copy", *OPTIONS[cell.options], source, destination])
+        return Run(code == 0, said.strip().rpartition("msg=")[2], destination, path)
+
+
+def make_source(transport: str, image: Image, path: Path) -> str | None:
+    """Store ``image`` and give its reference, None if it cannot be stored there."""
+    if transport == "dir":
+        write_dir(image, path)
+        return f"dir:{path}"
+    if transport == "docker-archive":
+        return _docker_archive(image, path)
+    if image.media_type in SCHEMA1_TYPES:
+        return None
+    # The installed Skopeo finds Docker's manifests in a layout only without a name.
+    name = "" if image.media_type in (DOCKER_MANIFEST, DOCKER_LIST) else NAME
+    write = write_oci_layout if transport == "oci" else write_oci_archive
+    write({name: image}, path)
+    return f"{transport}:{path}:{name}".removesuffix(":")
+
+
+def _docker_archive(image: Image, path: Path) -> str | None:
+    if image.media_type in SCHEMA1_TYPES:
+        folder = path.with_name(path.name + "-dir")
+        write_dir(image, folder)
+        code, said = skopeo(["--insecure-policy", "copy", f"dir:{folder}", f"docker-archive:{path}:{DOCKER_NAME}"])
+        assert code == 0, said
+    elif image.config is None or not image.tars:
+        return None
+    else:
+        write_docker_archive({DOCKER_NAME: image}, path)
+    return f"docker-archive:{path}"
+
+
+def destination_text(transport: str, path: Path) -> str:
+    names = {"dir": "", "oci": f":{NAME}", "oci-archive": f":{NAME}", "docker-archive": f":{DOCKER_NAME}"}
+    return f"{transport}:{path}{names[transport]}"
+
+
+def skopeo(arguments: list[str]) -> tuple[int, str]:
+    """Run Skopeo; exit code and what it said."""
+    done = subprocess.run(["skopeo", *arguments], capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stderr
+
+
+def transship(arguments: list[str]) -> tuple[int, str]:
+    """Run our command line in this process; exit code and what it said."""
+    from transship.cli.application import Application
+
+    said = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+        code = Application().run(arguments)
+    return code, said.getvalue()
+
+
+def _compared(cell: Cell, ours: Run, theirs: Run, folder: Path) -> Verdict:
+    difference = next((row for row in NEWER_SKOPEO if row.covers(cell)), None)
+    expected = difference.succeeds if difference else theirs.succeeded
+    if not ours.succeeded:
+        return Verdict(cell, OTHER if expected else REFUSED, f"we say {ours.said}; Skopeo says {theirs.said}")
+    if not expected:
+        return Verdict(cell, OTHER, f"we copied what Skopeo refuses: {theirs.said}")
+    stored = media.read(cell.destination, ours.path)
+    media.check(stored)
+    if theirs.succeeded:
+        _read_by_skopeo(ours, stored, folder)
+        media.compare(stored, media.read(cell.destination, theirs.path))
+    if cell.destination == "oci" and media.is_plain_oci_image(stored):
+        _unpacked_by_umoci(ours, folder)
+    return Verdict(cell, DONE)
+
+
+def _read_by_skopeo(ours: Run, stored: media.Stored, folder: Path) -> None:
+    text = ours.destination
+    if text.startswith("oci") and media.is_docker_manifest(stored):
+        text = text.removesuffix(f":{NAME}")  # see make_source
+    raw = subprocess.run(["skopeo", "inspect", "--raw", text], capture_output=True, check=False, timeout=60)
+    assert raw.returncode == 0, f"Skopeo cannot inspect what we wrote: {raw.stderr.decode()}"
+    if stored.manifest is not None:
+        assert raw.stdout == stored.manifest, "Skopeo finds another manifest than we do"
+    if media.refers_elsewhere(stored):
+        return
+    arguments = ["--insecure-policy", "copy", "--all", text, f"dir:{folder / 'read'}"]
+    code, said = skopeo(arguments)
+    assert code == 0, f"Skopeo cannot copy what we wrote: {said}"
+
+
+def _unpacked_by_umoci(ours: Run, folder: Path) -> None:
+    bundle = folder / "bundle"
+    command = ["umoci", "unpack", "--rootless", "--image", f"{ours.path}:{NAME}", str(bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, f"umoci cannot unpack what we wrote: {done.stderr}"
+    for name, data in itertools.chain.from_iterable(layer.items() for layer in files_of()):
+        assert (bundle / "rootfs" / name).read_bytes() == data, f"umoci unpacks {name} otherwise"
+
+
+def main() -> int:
+    """Run the whole measure; with ``--more`` also on images that are not part of it."""
+    images = {**IMAGES, **MORE_IMAGES} if "--more" in sys.argv else IMAGES
+    with tempfile.TemporaryDirectory(prefix="transship-matrix-") as folder:
+        matrix = Matrix(Path(folder))
+        verdicts = [matrix.judge(cell) for cell in cells(images)]
+    counts = Counter(verdict.kind for verdict in verdicts)
+    print(
+        f"{counts[DONE]} done, {counts[REFUSED]} refused as Skopeo does, {counts[OTHER]} other "
+        f"({counts[CANNOT_EXIST]} of {len(verdicts)} cannot exist)"
+    )
+    for verdict in verdicts:
+        if verdict.kind == OTHER or ("--verbose" in sys.argv and verdict.kind == REFUSED):
+            print(f"  {verdict}")
+    return 1 if counts[OTHER] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+
+import pytest
+
+from transship.errors import TransportError
+from transship_oci_archive.tar_index import TarIndex
+
+
+def member(name, data=b"", kind=tarfile.REGTYPE, link="", pax=None):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.size = kind, link, len(data)
+    info.pax_headers = pax or {}
+    return info, data
+
+
+def archive(path, *members, tar_format=tarfile.PAX_FORMAT):
+    with tarfile.open(path, "w", format=tar_format) as tar:
+        for info, data in members:
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def read(path, name):
+    with open(path, "rb", buffering=0) as file:
+        region = TarIndex(file, "a.tar").find(name)
+        if region is None:
+            return None
+        file.seek(region.offset)
+        return file.read(region.size)
+
+
+LONG = "blobs/sha512/" + "a" * 128
+
+
+@pytest.mark.parametrize("tar_format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("name", ["a", "./a/b", "/a/b", "a//b/./c", "d" * 90 + "/" + "e" * 60])
+def test_file_is_found_in_every_format(tmp_path, tar_format, name):
+    path = archive(tmp_path / "a", member("x", b"first"), member(name, b"data"), tar_format=tar_format)
+    clean = "/".join(part for part in name.split("/") if part not in ("", "."))
+    assert read(path, clean) == b"data"
+
+
+@pytest.mark.parametrize("tar_format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_long_names_are_found(tmp_path, tar_format):
+    assert read(archive(tmp_path / "a", member(LONG, b"data"), tar_format=tar_format), LONG) == b"data"
+
+
+def test_later_of_two_members_counts(tmp_path):
+    assert read(archive(tmp_path / "a", member("a", b"old"), member("a", b"new")), "a") == b"new"
+
+
+@pytest.mark.parametrize("kind", [tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_what_replaces_a_file_hides_it(tmp_path, kind):
+    assert read(archive(tmp_path / "a", member("a", b"old"), member("a", kind=kind)), "a") is None
+
+
+@pytest.mark.parametrize(
+    ("links", "name"),
+    [
+        ([("l", "a/f", tarfile.SYMTYPE)], "l"),
+        ([("b/l", "../a/f", tarfile.SYMTYPE)], "b/l"),
+        ([("b", "a", tarfile.SYMTYPE)], "b/f"),
+        ([("b", "c", tarfile.SYMTYPE), ("c", "./a", tarfile.SYMTYPE)], "b/f"),
+        ([("l", "a/f", tarfile.LNKTYPE)], "l"),
+    ],
+)
+def test_links_inside_are_followed(tmp_path, links, name):
+    members = [member(link, kind=kind, link=target) for link, target, kind in links]
+    assert read(archive(tmp_path / "a", member("a/f", b"data"), *members), name) == b"data"
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("/a/f", tarfile.SYMTYPE),
+        ("../a/f", tarfile.SYMTYPE),
+        ("l", tarfile.SYMTYPE),
+        ("l/x", tarfile.SYMTYPE),
+        ("none", tarfile.SYMTYPE),
+        ("../a/f", tarfile.LNKTYPE),
+        ("none", tarfile.LNKTYPE),
+        ("/etc/passwd", tarfile.LNKTYPE),
+    ],
+)
+def test_links_elsewhere_lead_nowhere(tmp_path, target, kind):
+    path = archive(tmp_path / "a", member("a/f", b"data"), member("l", kind=kind, link=target))
+    assert read(path, "l") is None
+
+
+def test_names_that_lead_out_are_not_there(tmp_path):
+    path = archive(tmp_path / "a", member("../f", b"data"), member("a/../../f", b"data"))
+    assert read(path, "f") is None
+
+
+def header(**fields):
+    info = tarfile.TarInfo("a")
+    block = bytearray(info.tobuf(tarfile.USTAR_FORMAT))
+    for offset, data in fields.values():
+        block[offset : offset + len(data)] = data
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+SPARSE_PAX = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"garbage",
+        b"x" * 512,
+        header(size=(124, b"\xff" * 12)),
+        header(size=(124, b"-0000000001\0")),
+        header(size=(124, b"zzzzzzzzzzz\0")),
+        header(size=(124, b"\x80" + b"\xff" * 11)),
+        header(size=(124, b"00000001000\0")),
+        header(kind=(156, b"S")),
+        header(kind=(156, b"x"), size=(124, b"77777777777\0")),
+        header(kind=(156, b"L")) * 100,
+        header(kind=(156, b"x"), size=(124, b"00000000010\0")) + b"99 a=b\n".ljust(512, b"\0"),
+        header(kind=(156, b"x"), size=(124, b"00000000010\0")) + b"xxxxxxxx".ljust(512, b"\0"),
+    ],
+)
+def test_unsound_archive_is_one_line(tmp_path, data):
+    (tmp_path / "a").write_bytes(data)
+    with pytest.raises(TransportError) as caught:
+        read(tmp_path / "a", "a")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pax", [SPARSE_PAX, {"size": "-1"}, {"size": "9" * 5000}, {"size": "1e3"}])
+def test_extended_headers_are_checked(tmp_path, pax):
+    path = archive(tmp_path / "a", member("a", b"data", pax=pax))
+    with pytest.raises(TransportError):
+        read(path, "a")
+
+
+def test_huge_extended_header_is_refused(tmp_path):
+    path = archive(tmp_path / "a", member("a", b"data", pax={"comment": "x" * (2 << 20)}))
+    with pytest.raises(TransportError):
+        read(path, "a")
+
+
+def test_cut_archive_is_refused(tmp_path):
+    path = archive(tmp_path / "a", member("a", b"data" * 1000))
+    path.write_bytes(path.read_bytes()[:2048])
+    with pytest.raises(TransportError, match="unexpected end"):
+        read(path, "a")
+
+
+def test_number_of_members_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("transship_oci_archive.tar_index._MAX_MEMBERS", 10)
+    (tmp_path / "a").write_bytes(header() * 11)
+    with pytest.raises(TransportError, match="too many"):
+        read(tmp_path / "a", "a")
+
+
+def test_empty_archive_has_nothing(tmp_path):
+    assert read(archive(tmp_path / "a"), "a") is None
+
+
+def test_archive_of_gnu_tar_is_read(tmp_path):
+    (tmp_path / "f").write_bytes(b"data")
+    subprocess.run(["tar", "-C", tmp_path, "-cf", tmp_path / "a.tar", "./f"], check=True)
+    assert read(tmp_path / "a.tar", "f") == b"data"
