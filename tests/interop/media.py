@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -78,7 +79,9 @@ def compare(ours: Stored, theirs: Stored) -> None:
 
 
 def _same(what: str, our_value: object, their_value: object) -> None:
-    assert our_value == their_value, f"{what}: we wrote {our_value!r}, Skopeo {their_value!r}"
+    ours, theirs = repr(our_value), repr(their_value)
+    start = max(len(os.path.commonprefix([ours, theirs])) - 40, 0)
+    assert ours == theirs, f"{what}: we wrote …{ours[start : start + 200]}…, Skopeo …{theirs[start : start + 200]}…"
 
 
 def is_plain_oci_image(stored: Stored) -> bool:

@@ -279,6 +279,10 @@ ab{{.X}}
 {{.Created.Year 1}}
 {{$x := 1}}{{$x}}{{$x = 2}}{{$x}}{{if true}}{{$x = 3}}{{end}}{{$x}}
 {{range .Os}}{{end}}
+{{range $x := 1}}{{end}}
+{{range print .Os | printf "%s"}}{{end}}
+{{range .Created.Month}}{{end}}
+{{index nil}}
 {{template "x"}}
 {{define "x"}}D{{end}}
 {{block "y" .Os}}B{{.}}{{$}}{{end}}
@@ -289,13 +293,14 @@ ab{{.X}}
 {{(.Created).Year}} {{(print "a" | print "b")}}
 {{slice .Digest 0 10}} {{slice .Layers 1}} {{slice .Os 2}} {{slice .Os}} {{slice .Os 1 3}}
 {{slice .Os 3 99}}
+{{slice .Created 1}}
 {{slice .Os 3 1}}
 {{and 0 .X}} {{or .Os .X}} {{and 1 2}} {{or 0 ""}} {{not .Os}} {{not 0}}
 {{or .X}}
 {{call .Os}}
 {{len .Os .Os}}
 {{index .Labels 1}}
-{{index .Os "a"}} 
+{{index .Os "a"}}
 {{index .Os 0}} {{index 5}}
 {{index 5 0}}
 {{printf "%s|%v|%q" .Created .Created .Created}}
@@ -327,15 +332,15 @@ ab{{.X}}
 {{/* x }}
 {{/* x */ y}}
 {{$.Os}}
-{{.Os.Foo.Bar}} 
+{{.Os.Foo.Bar}}
 {{true.X}}
 {{.Labels.a.b}}
 {{range $i, $j, $k := .Layers}}{{end}}
 {{range $i, .Layers}}{{end}}
 {{if $x := .Os}}{{end}}{{$x}}
 {{$x = 3}}
-{{print (index (slice .Env 1) 0) | html}} 
-{{and}} 
+{{print (index (slice .Env 1) 0) | html}}
+{{and}}
 {{not 1 2}}
 {{printf "%v" .Env | printf "%s %s" "a"}}
 """.strip("\n").split("\n")

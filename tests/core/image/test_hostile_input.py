@@ -28,76 +28,97 @@ from transship.image.media_types import (
     OCI_MANIFEST,
 )
 from transship.image.platform import Platform
-from transship.image.schema1 import parse_schema1, schema1_payload
+from transship.image.schema1 import parse_schema1
+from transship.image.schema1_signature import schema1_payload
 
 _DIGEST = "sha256:" + "a" * 64
 _WORDS = st.sampled_from(
-    [*IMAGE_TYPES, *INDEX_TYPES, OCI_CONFIG, DOCKER_CONFIG, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, DOCKER_LAYER_GZIP]
-    + [_DIGEST, "a" * 64, "2020-01-01T00:00:00Z", '{"id":"%s"}' % ("a" * 64), "\ud800", "e30"]
+    [
+        *IMAGE_TYPES,
+        *INDEX_TYPES,
+        OCI_CONFIG,
+        DOCKER_CONFIG,
+        OCI_LAYER_GZIP,
+        DOCKER_LAYER_GZIP,
+        _DIGEST,
+        "a" * 64,
+        "2020-01-01T00:00:00Z",
+        "\ud800",
+        "e30",
+        "a\nb",
+    ]
 )
 _NAMES = st.sampled_from(
-    [
-        "schemaVersion",
-        "mediaType",
-        "config",
-        "layers",
-        "manifests",
-        "fsLayers",
-        "history",
-        "signatures",
-        "name",
-        "tag",
-        "architecture",
-        "os",
-        "size",
-        "digest",
-        "urls",
-        "annotations",
-        "platform",
-        "blobSum",
-        "v1Compatibility",
-        "protected",
-        "subject",
-        "created",
-        "rootfs",
-        "diff_ids",
-        "Labels",
-        "Env",
-        "Cmd",
-        "container_config",
-        "id",
-        "parent",
-        "throwaway",
-        "empty_layer",
-        "variant",
-        "data",
-    ]
+    """
+    schemaVersion mediaType config layers manifests fsLayers history signatures name tag architecture os size digest
+    urls annotations platform blobSum created v1Compatibility protected subject rootfs diff_ids Labels Env Cmd id data
+    parent throwaway container_config empty_layer variant docker_version
+    """.split()  # noqa: SIM905 - a list of forty strings is harder to read
 )
 _LEAVES = st.none() | st.booleans() | st.integers(-1, 2) | st.just(1 << 70) | st.just(0.5) | st.text() | _WORDS
 _VALUES = st.recursive(
     _LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=5), max_leaves=12
 )
-_DESCRIPTORS = st.fixed_dictionaries(
-    {"mediaType": _WORDS, "digest": st.just(_DIGEST), "size": st.integers(0, 9)},
-    optional={"urls": st.just(["u"]), "annotations": st.just({"a": "b"}), "platform": _VALUES, "data": _VALUES},
+
+
+def _descriptors(*media_types):
+    return st.fixed_dictionaries(
+        {"mediaType": st.sampled_from(media_types), "digest": st.just(_DIGEST), "size": st.integers(0, 9)},
+        optional={"urls": st.just(["u"]), "annotations": st.just({"a": "b"}), "platform": _VALUES, "data": _VALUES},
+    )
+
+
+def _manifests(media_type, config_type, *layer_types):
+    return st.fixed_dictionaries(
+        {
+            "schemaVersion": st.just(2),
+            "mediaType": st.just(media_type),
+            "config": _descriptors(config_type),
+            "layers": st.lists(_descriptors(*layer_types), max_size=3),
+        },
+        optional={"odd": _VALUES, "subject": _VALUES},
+    )
+
+
+_MANIFESTS = (
+    _manifests(OCI_MANIFEST, OCI_CONFIG, OCI_LAYER_GZIP, OCI_LAYER_ZSTD)
+    | _manifests(OCI_MANIFEST, "own", "odd")
+    | _manifests(DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER_GZIP)
 )
-_MANIFESTS = st.fixed_dictionaries(
-    {"schemaVersion": st.just(2), "config": _DESCRIPTORS},
-    optional={"layers": st.lists(_DESCRIPTORS, max_size=3), "mediaType": _WORDS, "subject": _DESCRIPTORS},
-)
+_CONFIGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "created": st.none() | st.just("2020-01-01T00:00:00.10Z"),
+        "architecture": st.text(max_size=3),
+        "config": st.none() | st.dictionaries(_NAMES, _VALUES, max_size=2),
+        "history": st.lists(st.fixed_dictionaries({}, optional={"empty_layer": st.booleans()}), max_size=4),
+        "rootfs": _VALUES,
+        "odd": _VALUES,
+    },
+).map(lambda value: json.dumps(value).encode())
 _INDEXES = st.fixed_dictionaries(
     {"schemaVersion": st.just(2), "mediaType": st.sampled_from(INDEX_TYPES)},
-    optional={"manifests": st.lists(_DESCRIPTORS, max_size=3), "annotations": _VALUES},
+    optional={"manifests": st.lists(_descriptors(*IMAGE_TYPES), max_size=3), "annotations": _VALUES},
+)
+_V1_ENTRIES = st.fixed_dictionaries(
+    {"id": st.just("a" * 64)},
+    optional={"created": st.just("2020-01-01T00:00:00Z"), "docker_version": st.just("1.2"), "config": _VALUES},
 )
 _SCHEMA1 = st.fixed_dictionaries(
     {
         "schemaVersion": st.just(1),
         "fsLayers": st.just([{"blobSum": _DIGEST}]),
-        "history": st.lists(st.fixed_dictionaries({"v1Compatibility": _VALUES.map(json.dumps)}), max_size=1),
+        "history": (_V1_ENTRIES | _VALUES).map(lambda value: [{"v1Compatibility": json.dumps(value)}]),
     },
-    optional={"signatures": _VALUES, "name": _VALUES},
+    optional={"name": st.text(max_size=3), "odd": _VALUES},
 )
-_DOCUMENTS = (_VALUES | _MANIFESTS | _INDEXES | _SCHEMA1).map(lambda value: json.dumps(value).encode())
+_DOCUMENTS = (
+    _VALUES
+    | _MANIFESTS
+    | _INDEXES
+    | _SCHEMA1
+    | st.tuples(_SCHEMA1, _VALUES).map(lambda pair: {**pair[0], "signatures": pair[1]})
+).map(lambda value: json.dumps(value).encode())
 _BYTES = st.binary(max_size=200) | _DOCUMENTS
 
 _READERS = [
@@ -126,13 +147,17 @@ def _read(reader, data):
     try:
         return reader(data)
     except TransshipError as error:
-        assert "\n" not in str(error)
-        assert len(str(error)) < 500
+        _check(str(error))
         return None
 
 
+def _check(message):
+    assert "\n" not in message
+    assert len(message) < 500
+
+
 @settings(max_examples=150, deadline=None)
-@given(_MANIFESTS | _SCHEMA1, st.binary(max_size=20) | _DOCUMENTS, st.sampled_from(IMAGE_TYPES))
+@given(_MANIFESTS | _SCHEMA1, _CONFIGS | _DOCUMENTS, st.sampled_from(IMAGE_TYPES))
 def test_whatever_can_be_read_can_be_converted_or_not(document, config, target):
     with contextlib.suppress(TransshipError):
         manifest = parse_manifest(json.dumps(document).encode(), "")
@@ -165,6 +190,9 @@ _NESTED = b'{"schemaVersion":2,"x":' + b"[" * 500 + b"]" * 500 + b"}"
         b'{"schemaVersion":1e999}',
         b"\xff" * 10,
         b"{}" * (4 << 20),
+        b'{"schemaVersion":2,"config":{"digest":"' + b"a" * 1_000_000 + b":" + b"0" * 1_000_000 + b'"}}',
+        b'{"schemaVersion":2,"config":{"digest":"sha256:' + b"0" * 1_000_000 + b'"}}',
+        b'{"schemaVersion":' + b"[" * 900 + b"]" * 900 + b"}",
         b'{"schemaVersion":1,"fsLayers":' + b"[" + b'{"blobSum":""},' * 10_001 + b"{}]}",
     ],
 )

@@ -34,6 +34,12 @@ def _index(*entries, media_type=OCI_INDEX, **members):
     return parse_index(json.dumps(document).encode(), "")
 
 
+def _filled(template, *values):
+    for value in values:
+        template = template.replace("$", str(value), 1)
+    return template.encode()
+
+
 ZSTD = {ZSTD_ANNOTATION: "true"}
 
 
@@ -119,16 +125,18 @@ def test_an_instance_is_replaced_and_everything_else_kept():
         subject={"mediaType": "t", "size": 1, "digest": str(_digest(7)), "own": 1},
     )
     data = edited(index, {0: Edit(_digest(5), 50, DOCKER_MANIFEST)})
-    assert (
-        data
-        == (
-            '{"schemaVersion":2,"mediaType":"%s","manifests":['
-            '{"mediaType":"%s","digest":"%s","size":50,"annotations":{"a":"2","b":"1"},'
-            '"platform":{"architecture":"amd64","os":"linux"},"odd":1},'
-            '{"mediaType":"%s","digest":"%s","size":1,"platform":{"architecture":"arm","os":"linux"}}],'
-            '"subject":{"mediaType":"t","digest":"%s","size":1,"own":1},"annotations":{"a":"","z":""},"odd":{"x":1}}'
-            % (OCI_INDEX, DOCKER_MANIFEST, _digest(5), OCI_MANIFEST, _digest(1), _digest(7))
-        ).encode()
+    assert data == _filled(
+        '{"schemaVersion":2,"mediaType":"$","manifests":['
+        '{"mediaType":"$","digest":"$","size":50,"annotations":{"a":"2","b":"1"},'
+        '"platform":{"architecture":"amd64","os":"linux"},"odd":1},'
+        '{"mediaType":"$","digest":"$","size":1,"platform":{"architecture":"arm","os":"linux"}}],'
+        '"subject":{"mediaType":"t","digest":"$","size":1,"own":1},"annotations":{"a":"","z":""},"odd":{"x":1}}',
+        OCI_INDEX,
+        DOCKER_MANIFEST,
+        _digest(5),
+        OCI_MANIFEST,
+        _digest(1),
+        _digest(7),
     )
 
 
@@ -155,13 +163,12 @@ def test_a_list_becomes_an_index():
         "urls": ["https://x"],
     }
     index = converted_index(_index(entry, media_type=DOCKER_LIST, odd=1), OCI_INDEX, AMD64)
-    assert (
-        index.data
-        == (
-            '{"schemaVersion":2,"mediaType":"%s","manifests":[{"mediaType":"%s","digest":"%s","size":1,'
-            '"urls":["https://x"],"platform":{"architecture":"a","os":"o","os.version":"1","os.features":["f"]}}]}'
-            % (OCI_INDEX, OCI_MANIFEST, _digest(1))
-        ).encode()
+    assert index.data == _filled(
+        '{"schemaVersion":2,"mediaType":"$","manifests":[{"mediaType":"$","digest":"$","size":1,'
+        '"urls":["https://x"],"platform":{"architecture":"a","os":"o","os.version":"1","os.features":["f"]}}]}',
+        OCI_INDEX,
+        OCI_MANIFEST,
+        _digest(1),
     )
     assert parse_index(index.data, OCI_INDEX) == index
 
@@ -169,14 +176,15 @@ def test_a_list_becomes_an_index():
 def test_an_index_becomes_a_list():
     index = _index(_entry(1, annotations=ZSTD), _entry(2, "linux/arm/v7"), annotations={"a": "b"})
     converted = converted_index(index, DOCKER_LIST, AMD64)
-    assert (
-        converted.data
-        == (
-            '{"schemaVersion":2,"mediaType":"%s","manifests":['
-            '{"mediaType":"%s","size":1,"digest":"%s","platform":{"architecture":"amd64","os":"linux"}},'
-            '{"mediaType":"%s","size":2,"digest":"%s","platform":{"architecture":"arm","os":"linux","variant":"v7"}}]}'
-            % (DOCKER_LIST, OCI_MANIFEST, _digest(1), OCI_MANIFEST, _digest(2))
-        ).encode()
+    assert converted.data == _filled(
+        '{"schemaVersion":2,"mediaType":"$","manifests":['
+        '{"mediaType":"$","size":1,"digest":"$","platform":{"architecture":"amd64","os":"linux"}},'
+        '{"mediaType":"$","size":2,"digest":"$","platform":{"architecture":"arm","os":"linux","variant":"v7"}}]}',
+        DOCKER_LIST,
+        OCI_MANIFEST,
+        _digest(1),
+        OCI_MANIFEST,
+        _digest(2),
     )
 
 

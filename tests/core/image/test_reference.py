@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transship.errors import InvalidReferenceError, TransshipError
@@ -124,6 +124,7 @@ def test_policy_scopes_go_from_the_image_to_the_top_level_domain():
     )
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abAB01.:/@-_ \n\ud800é" + "sha256", max_size=60))
 def test_parsing_ends_in_a_reference_or_an_error(text):
     try:

@@ -9,13 +9,9 @@ from transship.errors import InvalidManifestError, UnsupportedError
 from transship.image.digest import Digest, digest_of
 from transship.image.manifest import manifest_digest, parse_manifest
 from transship.image.media_types import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST
-from transship.image.schema1 import (
-    EMPTY_LAYER,
-    EMPTY_LAYER_DIGEST,
-    parse_schema1,
-    schema1_from_schema2,
-    schema1_payload,
-)
+from transship.image.schema1 import EMPTY_LAYER, EMPTY_LAYER_DIGEST, parse_schema1
+from transship.image.schema1_conversion import schema1_from_schema2
+from transship.image.schema1_signature import schema1_payload
 
 
 def _blob(number):

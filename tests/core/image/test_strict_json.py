@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transship.errors import InvalidManifestError
@@ -74,6 +74,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), _JSON, max_size=5), st.sampled_from([None, 1, "\t"]))
 def test_raw_members_mean_the_same(value, indent):
     data = json.dumps(value, indent=indent).encode()

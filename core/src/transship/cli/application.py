@@ -25,6 +25,7 @@ from transship.cli.output import Log
 from transship.discovery import PluginManager
 from transship.errors import NotFoundError, PluginError, TransshipError, UnknownPluginError
 from transship.plugin.cancellation import Cancellation
+
 if TYPE_CHECKING:
     from transship.plugin.context import Context
     from transship.policy.document import Policy
@@ -70,8 +71,12 @@ class Application:
         except click.ClickException as error:
             self.log.fatal(error.format_message())
             return EXIT_FAILURE
+        except click.Abort:
+            self.log.fatal("aborted")
+            return EXIT_FAILURE
         except OSError as error:
-            self.log.fatal(": ".join(filter(None, (error.filename, (error.strerror or str(error)).lower()))))
+            named = f"{error.filename}: " if error.filename else ""
+            self.log.fatal(named + (error.strerror or str(error)).lower())
             return EXIT_FAILURE
 
     def take_globals(self, params: dict[str, Any]) -> None:
@@ -112,14 +117,18 @@ class Application:
         )
 
     def _dispatch(self, args: list[str]) -> None:
-        name, rest = _split(args)
+        name, before, rest = _split(args)
         if name is None:
-            self._without_command(rest)
+            self._without_command(args)
             return
         try:
             command = self.manager.command(name)
         except UnknownPluginError:
             self._refuse(name)
+        if isinstance(command, GoCommand):
+            rest = before + rest
+        else:  # it does not know the global flags, so they may only stand before it
+            self.take_globals(FlagParser(global_options()).parse_args(before)[0])
         with command.make_context(f"transship {name}", rest, obj=self) as context:
             try:
                 command.invoke(context)
@@ -167,8 +176,8 @@ class Application:
                 yield name, f"(broken: {error})"
 
 
-def _split(args: list[str]) -> tuple[str | None, list[str]]:
-    """The command's name, and everything else; None where there are only flags."""
+def _split(args: list[str]) -> tuple[str | None, list[str], list[str]]:
+    """The command's name, what stands before it, and what after it; None where there are only flags."""
     takes_value = {name for option in global_options() if not _is_switch(option) for name in option.opts}
     position = 0
     while position < len(args):
@@ -176,9 +185,9 @@ def _split(args: list[str]) -> tuple[str | None, list[str]]:
         if word == "--":
             break
         if not word.startswith("-") or word == "-":
-            return word, args[:position] + args[position + 1 :]
+            return word, args[:position], args[position + 1 :]
         position += 2 if word in takes_value else 1
-    return None, args
+    return None, args, []
 
 
 def _is_switch(option: click.Option) -> bool:

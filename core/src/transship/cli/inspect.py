@@ -122,21 +122,13 @@ def _report(image: InspectedImage, flags: dict[str, Any]) -> str:
 
 def _config(image: InspectedImage) -> dict[str, Any]:
     """The config as OCI defines it."""
-    from transship.image.config import reencode_config
+    from transship.image.conversion import oci_config
     from transship.image.strict_json import load_json_object
 
     try:
-        return load_json_object(reencode_config(_config_bytes(image)), "config")
+        return load_json_object(oci_config(image.manifest, image.config), "config")
     except InvalidManifestError as error:
         raise TransshipError(f"Error reading OCI-formatted configuration data: {error}") from error
-
-
-def _config_bytes(image: InspectedImage) -> bytes:
-    from transship.image.manifest import Schema1Manifest
-
-    if isinstance(image.manifest, Schema1Manifest):
-        return image.manifest.document.schema2_config([])
-    return image.config or b"{}"
 
 
 def _summary(image: InspectedImage, algorithm: str) -> dict[str, Any]:

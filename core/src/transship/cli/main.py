@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
 from transship import __version__
 
 
+def _open_closed_streams() -> None:
+    """Let what is written to a stream that the caller has closed go nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until the end
+
+
 def main() -> NoReturn:
     """Run the program with the arguments of the process."""
+    _open_closed_streams()
     if sys.argv[1:] in (["--version"], ["-v"]):  # answered before anything costly is imported
         print(f"transship version {__version__}")
         sys.exit(0)

@@ -89,10 +89,15 @@ def _as_they_fail(futures: list[Future[list[WrittenLayer]]]) -> list[Future[list
 
 
 def _raise_first_failure(futures: Sequence[Future[Any]]) -> None:
-    from concurrent.futures import FIRST_EXCEPTION, wait
+    """Wait for all, or for the first failure. Those that were cancelled are not the first: that one comes later."""
+    from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, wait
 
-    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-    errors = [error for future in done if (error := future.exception()) is not None]
+    errors: list[BaseException] = []
+    for until in (FIRST_EXCEPTION, ALL_COMPLETED):
+        done, _ = wait(futures, return_when=until)
+        errors = [error for future in done if (error := future.exception()) is not None]
+        if not all(isinstance(error, CancelledError) for error in errors):
+            break
     for error in sorted(errors, key=lambda error: isinstance(error, CancelledError)):
         raise error
 

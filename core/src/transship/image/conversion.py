@@ -38,9 +38,10 @@ from transship.image.media_types import (
     OCI_NONDISTRIBUTABLE_LAYER_ZSTD,
     SCHEMA1_TYPES,
 )
+from transship.image.quoting import quoted
 from transship.image.reference import DockerReference
 from transship.image.schema1 import EMPTY_LAYER, EMPTY_LAYER_DIGEST
-from transship.image.schema1_conversion import schema1_from_schema2, schema2_config
+from transship.image.schema1_conversion import schema1_from_schema2
 
 __all__ = [
     "ImageUpdate",
@@ -134,7 +135,7 @@ def oci_config(manifest: ImageManifest, config: bytes | None) -> bytes:
     """The image's config as an OCI config. In one made of schema 1 the diff IDs are empty: nobody knows them."""
     manifest.require_image()
     if isinstance(manifest, Schema1Manifest):
-        config = schema2_config(manifest.document, ["" for layer in manifest.layers if not layer.is_empty])
+        config = manifest.document.schema2_config(["" for layer in manifest.layers if not layer.is_empty])
     return reencode_config(_needed(config, manifest.media_type))
 
 
@@ -143,7 +144,7 @@ def _from_schema1(manifest: Schema1Manifest, target: str, update: ImageUpdate) -
         return _edited_schema1(manifest, target, update)
     if target not in (DOCKER_MANIFEST, OCI_MANIFEST):
         raise UnsupportedError(f"Unsupported conversion type: {target}")
-    config = schema2_config(manifest.document, _diff_ids(manifest, update))
+    config = manifest.document.schema2_config(_diff_ids(manifest, update))
     layers = _schema2_layers(manifest, update)
     edits = _of_filled(manifest, update.layers) if update.layers is not None else None
     if target == DOCKER_MANIFEST:
@@ -327,7 +328,7 @@ def _in_docker_terms(layer: Descriptor) -> Descriptor:
 
 
 def _no_docker_layer(media_type: str) -> UnsupportedError:
-    shown = f'"{media_type[:140]}"'
+    shown = quoted(media_type)
     if media_type == OCI_LAYER_ZSTD:
         problem = "zstd compression is not officially supported for docker images"
         return CompressionUnsupportedError(f"during manifest conversion: {shown}: {problem}")
@@ -342,4 +343,4 @@ def _no_docker_layer(media_type: str) -> UnsupportedError:
 
 
 def _unknown_layer(media_type: str) -> UnsupportedError:
-    return UnsupportedError(f'Unknown media type during manifest conversion: "{media_type[:140]}"')
+    return UnsupportedError(f"Unknown media type during manifest conversion: {quoted(media_type)}")

@@ -27,10 +27,10 @@ class Digest:
     def __post_init__(self) -> None:
         length = _HEX_LENGTH.get(self.algorithm)
         if length is None:
-            raise InvalidDigestError(f"unsupported digest algorithm {self.algorithm!r}")
+            raise InvalidDigestError(f"unsupported digest algorithm {self.algorithm[:140]!r}")
         if len(self.encoded) != length or not _LOWER_HEX.fullmatch(self.encoded):
             raise InvalidDigestError(
-                f"invalid checksum digest length or characters in {f'{self.algorithm}:{self.encoded}'!r}"
+                f"invalid checksum digest length or characters in {f'{self.algorithm}:{self.encoded[:140]}'!r}"
             )
 
     @classmethod

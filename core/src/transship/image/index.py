@@ -20,6 +20,7 @@ from transship.image.digest import Digest
 from transship.image.manifest import guess_media_type, parse_descriptors, refuse_ambiguous
 from transship.image.media_types import INDEX_TYPES, OCI_INDEX
 from transship.image.platform import Platform
+from transship.image.quoting import quoted
 from transship.image.strict_json import dump_json, load_json_object
 
 ZSTD_ANNOTATION = "io.github.containers.compression.zstd"
@@ -75,7 +76,7 @@ def parse_index(data: bytes, media_type: str) -> Index:
     """
     actual = media_type or guess_media_type(data)
     if actual not in INDEX_TYPES:
-        raise InvalidManifestError(f"expected an image index, found {actual[:140] or 'something else'!r}")
+        raise InvalidManifestError(f"expected an image index, found {quoted(actual)}")
     document = load_json_object(data, "image index")
     refuse_ambiguous(document, actual, {"manifests"})
     if actual == OCI_INDEX:
@@ -129,7 +130,7 @@ def converted_index(index: Index, target_media_type: str, default_platform: Plat
         return index
     if target_media_type not in INDEX_TYPES:
         raise UnsupportedError(
-            f'Can not convert manifest list to MIME type "{target_media_type[:140]}", which is not a list type'
+            f"Can not convert manifest list to MIME type {quoted(target_media_type)}, which is not a list type"
         )
     is_oci = target_media_type == OCI_INDEX
     fallback = Platform("", "") if is_oci else default_platform

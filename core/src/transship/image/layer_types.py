@@ -23,6 +23,7 @@ from transship.image.media_types import (
     OCI_NONDISTRIBUTABLE_LAYER_ZSTD,
     SCHEMA1_TYPES,
 )
+from transship.image.quoting import quoted
 
 DOCKER_LAYER_TYPES = (
     DOCKER_LAYER,
@@ -84,7 +85,7 @@ def layer_media_type(
     if family is None:
         if operation is LayerOperation.PRESERVE:
             return media_type
-        raise UnsupportedError(f'unsupported MIME type for {operation.value}ion: "{media_type[:140]}"')
+        raise UnsupportedError(f"unsupported MIME type for {operation.value}ion: {quoted(media_type)}")
     if operation is LayerOperation.DECOMPRESS or compression is None:
         return family[_UNCOMPRESSED]
     # What follows the colon refines an algorithm: zstd:chunked is zstd to whoever only reads it.
@@ -108,4 +109,4 @@ def _variant(family: Mapping[str, str], algorithm: str, media_type: str, manifes
     is_open = manifest_media_type == OCI_MANIFEST and algorithm not in _ONLY_READ
     if is_open and _MEDIA_TYPE_SUFFIX.fullmatch(algorithm):
         return f"{family[_UNCOMPRESSED]}+{algorithm}"
-    raise CompressionUnsupportedError(f'{algorithm} compression is not supported for type "{media_type[:140]}"')
+    raise CompressionUnsupportedError(f"{algorithm} compression is not supported for type {quoted(media_type)}")

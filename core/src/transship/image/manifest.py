@@ -30,6 +30,7 @@ from transship.image.media_types import (
     OCI_MANIFEST,
     SCHEMA1_TYPES,
 )
+from transship.image.quoting import quoted
 from transship.image.schema1 import Schema1Document, parse_schema1
 from transship.image.schema1_signature import schema1_payload
 from transship.image.strict_json import dump_json, load_json_object
@@ -172,7 +173,7 @@ class OciManifest(ImageManifest):
         if self.artifact_type == DOCKER_CONFIG:
             raise UnsupportedError(f'invalid mixed OCI image with Docker v2s2 config ("{DOCKER_CONFIG}")')
         raise UnsupportedError(
-            f'unsupported image-specific operation on artifact with type "{self.artifact_type[:200]}"'
+            f"unsupported image-specific operation on artifact with type {quoted(self.artifact_type)}"
         )
 
     def can_change_compression(self, media_type: str) -> bool:
@@ -252,7 +253,7 @@ def refuse_ambiguous(document: Mapping[str, Any], media_type: str, allowed: Iter
     declared = text_member(document.get("mediaType"), "mediaType")
     if declared and declared != media_type:
         raise InvalidManifestError(
-            f"rejecting ambiguous manifest, it calls itself {declared[:140]!r} but is supposedly {media_type}"
+            f"rejecting ambiguous manifest, it calls itself {quoted(declared)} but is supposedly {media_type}"
         )
     _refuse_other_version(document)
 
@@ -260,7 +261,8 @@ def refuse_ambiguous(document: Mapping[str, Any], media_type: str, allowed: Iter
 def _refuse_other_version(document: Mapping[str, Any]) -> None:
     version = document.get("schemaVersion", 2)
     if isinstance(version, bool) or version != 2:
-        raise InvalidManifestError(f"unsupported schema version {str(version)[:40]}")
+        shown = str(version)[:40] if isinstance(version, int) else "that is no integer"
+        raise InvalidManifestError(f"unsupported schema version {shown}")
 
 
 def _parse_schema1(data: bytes, media_type: str) -> Schema1Manifest:
@@ -285,7 +287,7 @@ def _parse_docker(data: bytes, document: Mapping[str, Any]) -> DockerManifest:
     layers = _layers(document.get("layers"), "docker manifest.layers")
     for media_type in (declared, *(layer.descriptor.media_type for layer in layers)):
         if media_type not in (DOCKER_MANIFEST, DOCKER_CONFIG, *DOCKER_LAYER_TYPES):
-            raise InvalidManifestError(f'unsupported docker v2s2 media type: "{media_type[:140]}"')
+            raise InvalidManifestError(f"unsupported docker v2s2 media type: {quoted(media_type)}")
     return DockerManifest(data, DOCKER_MANIFEST, config, layers, document)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from transship.errors import InvalidDigestError, InvalidManifestError
 from transship.image.descriptor import text_member
 from transship.image.digest import Digest
+from transship.image.quoting import quoted
 from transship.image.records import Member, boolean, record, text, text_or_texts, time
 from transship.image.schema1_signature import schema1_payload, signed
 from transship.image.strict_json import dump_json, load_json_object
@@ -69,6 +70,12 @@ class Schema1Document:
         """The image's config as it stands in the top entry, with members that only schema 1 has."""
         return self.entries[-1].v1_compatibility.encode()
 
+    def schema2_config(self, diff_ids: Sequence[str]) -> bytes:
+        """The config of the same image in schema 2; ``diff_ids`` are of the layers that are no throwaway."""
+        from transship.image.schema1_conversion import schema2_config
+
+        return schema2_config(self, diff_ids)
+
     def with_blobs(self, blobs: Sequence[Digest]) -> Schema1Document:
         """The same with other layers, base first."""
         entries = (replace(entry, blob=blob) for entry, blob in zip(self.entries, blobs, strict=True))
@@ -104,7 +111,8 @@ def parse_schema1(data: bytes) -> Schema1Document:
         document = load_json_object(schema1_payload(data), _WHAT)
     version = document.get("schemaVersion")
     if version != 1 or isinstance(version, bool | float):
-        raise InvalidManifestError(f"unsupported schema version {str(version)[:40]}")
+        shown = str(version)[:40] if isinstance(version, int) else "that is no integer"
+        raise InvalidManifestError(f"unsupported schema version {shown}")
     entries = _entries(document)
     _validate_ancestry(entries)
     return Schema1Document(
@@ -161,7 +169,7 @@ def _entry(layer: Mapping[str, Any], history: Mapping[str, Any]) -> Schema1Entry
 def _validate_ancestry(entries: Sequence[Schema1Entry]) -> None:
     for entry in entries:
         if not _IMAGE_ID.fullmatch(entry.identifier):
-            raise InvalidManifestError(f"image ID {entry.identifier[:80]!r} is invalid")
+            raise InvalidManifestError(f"image ID {quoted(entry.identifier)} is invalid")
     if entries[0].parent:
         raise InvalidManifestError("Invalid parent ID in the base layer of the image")
     seen = {entries[0].identifier}
@@ -171,7 +179,7 @@ def _validate_ancestry(entries: Sequence[Schema1Entry]) -> None:
         if upper.identifier in seen:
             raise InvalidManifestError(f"ID {upper.identifier} appears multiple times in manifest")
         if upper.parent != lower.identifier:
-            raise InvalidManifestError(f"Invalid parent ID. Expected {lower.identifier}, got {upper.parent[:80]!r}")
+            raise InvalidManifestError(f"Invalid parent ID. Expected {lower.identifier}, got {quoted(upper.parent)}")
         seen.add(upper.identifier)
 
 

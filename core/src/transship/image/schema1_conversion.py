@@ -36,6 +36,7 @@ from transship.image.strict_json import (
 )
 
 _WHAT = "schema 1 manifest"
+_HISTORY_LIMIT = 10_000
 _ONLY_IN_SCHEMA1 = frozenset({"id", "parent", "parent_id", "layer_id", "throwaway", "Size"})
 
 _SCHEMA2_HISTORY_ENTRY = record(
@@ -129,6 +130,8 @@ def schema1_from_schema2(layers: Sequence[Digest], config: bytes, *, name: str, 
 
 
 def _blob_per_history_entry(layers: Sequence[Digest], empty: Sequence[bool]) -> list[Digest]:
+    if len(empty) > _HISTORY_LIMIT:
+        raise InvalidManifestError(f"Invalid image configuration, more than {_HISTORY_LIMIT} history entries")
     if empty.count(False) > len(layers):
         raise InvalidManifestError(f"Invalid image configuration, needs more than the {len(layers)} distributed layers")
     if empty.count(False) < len(layers):

@@ -35,7 +35,9 @@ def schema1_payload(data: bytes) -> bytes:
 def _payload(data: bytes, signatures: Any) -> bytes:
     if not isinstance(signatures, list) or not signatures:
         raise InvalidManifestError(f"{_WHAT}: expected signatures")
-    formats = {_signed_format(signature, len(data)) for signature in signatures[:_SIGNATURE_LIMIT]}
+    if len(signatures) > _SIGNATURE_LIMIT:
+        raise InvalidManifestError(f"{_WHAT}: more than {_SIGNATURE_LIMIT} signatures")
+    formats = {_signed_format(signature, len(data)) for signature in signatures}
     if len(formats) != 1:
         raise InvalidManifestError(f"{_WHAT}: its signatures disagree about what they sign")
     length, tail = formats.pop()

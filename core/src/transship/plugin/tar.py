@@ -102,10 +102,10 @@ class TarIndex:
             self._entries[name] = member.region
         elif member.kind == SYMBOLIC_LINK:
             self._entries[name] = _Link(member.link)
-        elif member.kind == _HARD_LINK:
-            target = self._entries.get(clean_path(member.link) or "")
-            if isinstance(target, Region):
-                self._entries[name] = target
+        elif member.kind == _HARD_LINK and isinstance(
+            target := self._entries.get(clean_path(member.link) or ""), Region
+        ):
+            self._entries[name] = target
         else:
             self._entries.pop(name, None)
 

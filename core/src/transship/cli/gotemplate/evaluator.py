@@ -69,7 +69,7 @@ class _Run(Expressions):
             self.statements(branch.otherwise, dot)
 
     def _range(self, branch: Branch, dot: Value, value: Value) -> None:
-        pairs = self._pairs(branch, indirect(value))
+        pairs = self._pairs(indirect(value))
         if not pairs:
             self.statements(branch.otherwise, dot)
             return
@@ -78,7 +78,7 @@ class _Run(Expressions):
         for key, item in pairs:
             self.budget.spend()
             for name, current in zip(reversed(names), (item, key), strict=False):
-                self.bind(name, current, branch)
+                self.bind(name, current)
             try:
                 self.statements(branch.body, item)
             except _JumpError as jump:
@@ -87,7 +87,7 @@ class _Run(Expressions):
             finally:
                 del self.variables[known:]
 
-    def _pairs(self, branch: Branch, value: Value) -> Collection[tuple[Value, Value]]:
+    def _pairs(self, value: Value) -> Collection[tuple[Value, Value]]:
         match value:
             case None | NoValue():
                 return ()
@@ -95,7 +95,7 @@ class _Run(Expressions):
                 return list(enumerate(value.items or ()))
             case GoMap():
                 return (value.entries or {}).items()
-        self.fail(branch.pipe, f"range can't iterate over {self.output.printer.print([value])}")
+        self.fail(self.node, f"range can't iterate over {self.output.printer.print([value])}")
 
     def _invoke(self, invocation: Invocation, dot: Value) -> None:
         body = self.template.bodies.get(invocation.name)

@@ -45,7 +45,8 @@ _MISSING = _Missing()
 class Expressions:
     """Evaluates the pipelines of one invocation of a template.
 
-    ``name`` is the invoked template. ``variables`` is a stack; who declares some takes them off again.
+    ``name`` is the invoked template. ``variables`` is a stack; who declares some takes them off again. ``node`` is
+    what was looked at last, which is what Go's messages about a pipeline as a whole quote.
     """
 
     def __init__(self, template: ParsedTemplate, name: str, data: Value, output: Output) -> None:
@@ -53,28 +54,30 @@ class Expressions:
         self.output = output
         self.budget = output.budget
         self.variables: list[tuple[str, Value]] = [("$", data)]
+        self.node: object = None
         self._name = name
 
     def pipe(self, pipe: Pipe, dot: Value) -> Value:
         value: Value | _Missing = _MISSING
+        self.node = pipe
         for command in pipe.commands:
             value = unboxed(self._command(command, dot, value))
         assert not isinstance(value, _Missing)  # noqa: S101 - the parser refuses empty pipelines
         for name in pipe.variables:
             if pipe.assigns:
-                self.bind(name, value, pipe.commands[-1].words[0])
+                self.bind(name, value)
             else:
                 self.variables.append((name, value))
         return value
 
-    def bind(self, name: str, value: Value, node: object) -> None:
-        self.variables[self._position(name, node)] = (name, value)
+    def bind(self, name: str, value: Value) -> None:
+        self.variables[self._position(name)] = (name, value)
 
-    def _position(self, name: str, node: object) -> int:
+    def _position(self, name: str) -> int:
         for index in range(len(self.variables) - 1, -1, -1):
             if self.variables[index][0] == name:
                 return index
-        self.fail(node, f"undefined variable: {name}")
+        self.fail(self.node, f"undefined variable: {name}")
 
     # Commands
 
@@ -95,6 +98,7 @@ class Expressions:
 
     def _operand(self, operand: Operand, dot: Value) -> Value:
         """The value of an operand that stands alone."""
+        self.node = operand
         match operand:
             case Dot():
                 return dot
@@ -116,12 +120,13 @@ class Expressions:
     def _fields(
         self, node: Field | Variable | Chain, arguments: list[Operand], dot: Value, final: Value | _Missing
     ) -> Value:
+        self.node = node
         names: tuple[str, ...] = node.names
         match node:
             case Field():
                 receiver = dot
             case Variable():
-                receiver = self.variables[self._position(names[0], node)][1]
+                receiver = self.variables[self._position(names[0])][1]
                 names = names[1:]
             case Chain():
                 receiver = self._operand(node.operand, dot)
@@ -170,6 +175,7 @@ class Expressions:
     def _function(
         self, node: Identifier, context: object, arguments: list[Operand], dot: Value, final: Value | _Missing
     ) -> Value:
+        self.node = node
         return self._call(node, context, node.name, FUNCTIONS[node.name], arguments, dot, final)
 
     def _call(
@@ -219,6 +225,7 @@ class Expressions:
 
     def _argument(self, word: Operand, wanted: str, dot: Value) -> Value:
         self.budget.spend()
+        self.node = word
         match word:
             case Nil():
                 if wanted in ("any", "[]string"):

@@ -50,6 +50,8 @@ def _length(_: Budget, value: Value) -> Value:
 
 
 def _index(_: Budget, value: Value, *indexes: Value) -> Value:
+    if value is None:
+        raise CallError("index of untyped nil")
     for index in indexes:
         value = _item(indirect(value), index)
     return value
@@ -92,7 +94,6 @@ def _position(index: Value, last: int) -> int:
 
 
 def _slice(_: Budget, value: Value, *indexes: Value) -> Value:
-    value = indirect(value)
     if value is None or isinstance(value, NoValue):
         raise CallError("slice of untyped nil")
     if len(indexes) > 3:

@@ -50,7 +50,7 @@ class GoTime:
         match = _RFC3339.fullmatch(text)
         if match is None:
             raise ValueError(f"not an RFC 3339 time: {text[:64]!r}")
-        local = datetime(*(int(part) for part in match.groups()[:6]))  # type: ignore[arg-type]
+        local = datetime(*(int(part) for part in match.groups()[:6]))  # type: ignore[arg-type]  # six numbers, tzinfo stays out
         nanosecond = int((match[7] or "")[:9].ljust(9, "0"))
         if match[8]:
             return cls(local, nanosecond, 0, "UTC")

@@ -75,13 +75,20 @@ def integer_text(value: int, spec: Spec) -> str | None:
     if spec.verb not in _BASES:
         return None
     digits = format(abs(number), _BASES[spec.verb])
-    sign = "-" if number < 0 else "+" if spec.has("+") else " " if spec.has(" ") else ""
+    sign = "-" if number < 0 else _plus(spec)
     prefix = "0o" if spec.verb == "O" else _PREFIXES.get(spec.verb, "") if spec.has("#") else ""
     if spec.precision is not None:
         digits = digits.zfill(spec.precision)
     elif spec.has("0") and spec.width is not None and not spec.has("-"):
         digits = digits.zfill(spec.width - len(sign))
     return padded(sign + prefix + digits, replace(spec, flags=spec.flags.replace("0", "")))
+
+
+def _plus(spec: Spec) -> str:
+    """What stands before a number that is not negative; with ``%+v`` the flag is about names, not signs."""
+    if spec.has("+") and spec.verb != "v":
+        return "+"
+    return " " if spec.has(" ") else ""
 
 
 def _character_text(number: int, spec: Spec) -> str:
@@ -105,7 +112,7 @@ def float_text(value: float, spec: Spec) -> str | None:
         text = text.upper() if verb == "G" else text
     else:
         text = f"{abs(value):.{6 if spec.precision is None else min(spec.precision, 1000)}{verb}}"
-    sign = "-" if value < 0 else "+" if spec.has("+") else " " if spec.has(" ") else ""
+    sign = "-" if value < 0 else _plus(spec)
     if spec.has("0") and spec.width is not None and not spec.has("-"):
         text = text.zfill(spec.width - len(sign))
     return padded(sign + text, replace(spec, flags=spec.flags.replace("0", "")))

@@ -8,26 +8,26 @@ from transship import hookimpl
 from transship.plugin.blob import Buffer
 from transship.plugin.compression import Compression, decompress_members
 
-BLOCK_SIZE = 4 << 20
-"""How much input one thread takes. Fixed, because the output depends on it."""
-
 # Parameters of libzstd. On layers of usual content each speed makes less than that of klauspost's zstd, which
-# container tools use. Long distance matching and a wide window find files that a layer holds more than once.
-# An overlap of 9 is a whole window, each step down halves it.
-_FASTEST = {"compression_level": 2, "window_log": 22, "overlap_log": 9}
+# container tools use. job_size is how much input one thread takes; the output depends on it. Long distance
+# matching and a wide window find files that a layer holds more than once. Each job sees as much of the input
+# before it as overlap_log says: 9 is a whole window, each step down halves it.
+_FASTEST = {"compression_level": 2, "window_log": 22, "job_size": 4 << 20, "overlap_log": 9}
 _DEFAULT = {
     "compression_level": 3,
     "window_log": 22,
+    "job_size": 4 << 20,
     "overlap_log": 9,
     "enable_long_distance_matching": 1,
 }
-_BETTER = {"compression_level": 7, "window_log": 22, "overlap_log": 9}
+_BETTER = {"compression_level": 7, "window_log": 22, "job_size": 4 << 20, "overlap_log": 9}
 _BEST = {
     "compression_level": 13,
     "window_log": 25,
-    "overlap_log": 6,
+    "job_size": 8 << 20,
+    "overlap_log": 7,
     "enable_long_distance_matching": 1,
-    # Smaller tables than the level's own, searched more often: as small, in half the memory.
+    # Smaller tables than the level's own, searched more often: as good, in half the memory.
     "hash_log": 20,
     "chain_log": 21,
     "search_log": 5,
@@ -55,7 +55,7 @@ class Zstd(Compression):
 
         encoder = ZstdCompressor(options=_options(level, threads))
         for chunk in chunks:
-            if output := encoder.compress(chunk):
+            if chunk and (output := encoder.compress(chunk)):
                 yield output
         yield encoder.flush()
 
@@ -65,7 +65,7 @@ class Zstd(Compression):
         return {
             "library": f"libzstd {zstd_version}",
             "default level": ", ".join(f"{name}={value}" for name, value in _DEFAULT.items()),
-            "block size": str(BLOCK_SIZE),
+            "block size": str(_DEFAULT["job_size"]),
         }
 
 
@@ -82,7 +82,7 @@ def _options(level: int | None, threads: int) -> dict[int, int]:
 
     # One worker at least: without any the library works in another way, with other output.
     workers = min(max(threads, 1), _MOST_THREADS)
-    by_name = {"checksum_flag": 1, "job_size": BLOCK_SIZE, "nb_workers": workers, **_speed(level)}
+    by_name = {"checksum_flag": 1, "nb_workers": workers, **_speed(level)}
     return {CompressionParameter[name]: value for name, value in by_name.items()}
 
 

@@ -118,9 +118,10 @@ class DockerArchiveDestination(Destination):
                 raise InvalidManifestError(f"image config: exceeded maximum allowed size of {METADATA_LIMIT} bytes")
         digest = blob.descriptor.digest
         assert digest is not None  # noqa: S101 - what was read to the end has one
-        self._configs[digest] = bytes(data)
-        with reporting("write", self._target.path):
-            self._add_file(_config_name(digest), bytes(data))
+        if digest not in self._configs:
+            self._configs[digest] = bytes(data)
+            with reporting("write", self._target.path):
+                self._add_file(_config_name(digest), bytes(data))
 
     def _put_layer(self, blob: BlobReader) -> None:
         def name_for(digest: Digest) -> str | None:
