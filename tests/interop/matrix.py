@@ -239,7 +239,8 @@ def _compared(cell: Cell, ours: Run, theirs: Run, folder: Path) -> Verdict:
     if theirs.succeeded:
         _read_by_skopeo(ours, stored, folder)
         if difference is None or difference.alike:
-            media.compare(stored, media.read(cell.destination, theirs.path))
+            recompressed = cell.source == "docker-archive" or "uncompressed" in cell.image
+            media.compare(stored, media.read(cell.destination, theirs.path), recompressed=recompressed)
     if cell.destination == "oci" and media.is_plain_oci_image(stored):
         _unpacked_by_umoci(ours, folder)
     return Verdict(cell, DONE)

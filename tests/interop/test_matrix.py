@@ -17,7 +17,7 @@ def matrix(tmp_path_factory):
     return Matrix(tmp_path_factory.mktemp("matrix"))
 
 
-@pytest.mark.parametrize(("source", "destination", "image"), ROWS, ids=" ".join)
+@pytest.mark.parametrize(("source", "destination", "image"), ROWS, ids=[", ".join(row) for row in ROWS])
 def test_a_copy_gives_what_skopeo_gives(matrix, source, destination, image):
     verdicts = [matrix.judge(Cell(source, destination, image, options)) for options in OPTIONS]
     assert [str(verdict) for verdict in verdicts if verdict.kind == OTHER] == []

@@ -27,6 +27,7 @@ from transship.plugin.context import Context
 from transship.plugin.events import Event
 from transship.plugin.transport import TagList, Transport
 from transship.policy.document import ACCEPT_ALL, Policy
+from transship.policy.evaluation import require_valid_scopes
 from transship.policy.files import load_policy
 from transship.retry import Retries, with_retries
 from transship.tags import list_place
@@ -122,6 +123,7 @@ def copy_to_all(
     manager = manager or PluginManager()
     trusted = _policy(policy, insecure=insecure_policy)
     from_place = place(manager, source, "source", source_context)
+    require_valid_scopes(trusted, from_place.transport)
     contexts = destination_contexts or [None] * len(destinations)
     to_places = [
         place(manager, text, "destination", context) for text, context in zip(destinations, contexts, strict=True)

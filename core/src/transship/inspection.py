@@ -24,6 +24,10 @@ from transship.plugin.machine import machine_platform
 from transship.plugin.transport import RawManifest, Reference, Source, TagLister, Transport
 
 
+class OpeningError(TransshipError):
+    """An image cannot be opened."""
+
+
 @dataclass(frozen=True, slots=True)
 class InspectedImage:
     """One image.
@@ -47,8 +51,7 @@ class InspectedImage:
 
 def read_raw(transport: Transport, reference: Reference, context: Context) -> bytes:
     """The bytes of the manifest or index that ``reference`` names."""
-    source = transport.open_source(reference, context)
-    with contextlib.closing(source):
+    with contextlib.closing(_opened(transport, reference, context)) as source:
         return _top(source).data
 
 
@@ -61,8 +64,7 @@ def inspect_image(
     with_tags: bool = False,
 ) -> InspectedImage:
     """Read an image's manifest and config. Of an index, the instance for ``platform``."""
-    source = transport.open_source(reference, context)
-    with contextlib.closing(source):
+    with contextlib.closing(_opened(transport, reference, context)) as source:
         try:
             raw = _top(source)
         except (TransshipError, OSError) as error:
@@ -77,6 +79,13 @@ def inspect_image(
             raise TransshipError(f"Error reading configuration blob: {error}") from error
     tags = _tags(transport, reference, context) if with_tags else ()
     return InspectedImage(reference, raw, manifest, config, tags)
+
+
+def _opened(transport: Transport, reference: Reference, context: Context) -> Source:
+    try:
+        return transport.open_source(reference, context)
+    except (TransshipError, OSError) as error:
+        raise OpeningError(f'Error parsing image name "{reference}": {error}') from error
 
 
 def _top(source: Source) -> RawManifest:

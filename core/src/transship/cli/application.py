@@ -118,8 +118,10 @@ class Application:
 
     def _dispatch(self, args: list[str]) -> None:
         name, before, rest = _split(args)
+        if name == "help":
+            name, before, rest = _split([*before, *rest, "--help"])
         if name is None:
-            self._without_command(args)
+            self._without_command(before)
             return
         try:
             command = self.manager.command(name)

@@ -109,13 +109,13 @@ def copy(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     from transship.api import Retries, copy_to_all
     from transship.cli.progress import copy_progress
 
-    for prefix in ("src_", "dest_"):
-        check_credentials(flags, prefix)
     if flags["tls_verify"] is not None:
         app.log.warning("'--tls-verify' is deprecated, instead use: --src-tls-verify, --dest-tls-verify")
     policy = app.load_policy()
     source, destinations = arguments[0], [arguments[1], *flags["also_to"]]
     _require_names(app, source, destinations)
+    for prefix in ("src_", "dest_"):
+        check_credentials(flags, prefix)
     options = copy_options(app, flags)
     contexts = [_destination_context(app, flags, text) for text in destinations]
     with copy_progress(app.log, quiet=flags["quiet"]) as observer:
@@ -133,8 +133,16 @@ def copy(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     if flags["dry_run"]:
         _print_plan(results)
     elif flags["digestfile"]:
-        with open(flags["digestfile"], "w", encoding="ascii") as file:
-            file.write(str(results[0].digest))
+        _write_digest(flags["digestfile"], results[0])
+
+
+def _write_digest(path: str, result: CopyResult) -> None:
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(str(result.digest))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise TransshipError(f'Failed to write digest to file "{path}": open {path}: {reason}') from error
 
 
 def copy_options(app: Application, flags: Mapping[str, Any]) -> CopyOptions:
@@ -157,7 +165,7 @@ def copy_options(app: Application, flags: Mapping[str, Any]) -> CopyOptions:
         manifest_type=_FORMATS[flags["format"]],
         preserve_digests=flags["preserve_digests"],
         remove_signatures=flags["remove_signatures"],
-        compress_format=_compressor(flags),
+        compress_format=_compressor(app, flags),
         compress_level=flags["dest_compress_level"],
         force_compress_format=flags["dest_force_compress_format"],
         parallel_blobs=_parallel(flags["image_parallel_copies"]),
@@ -194,10 +202,12 @@ def _multi_arch(flags: Mapping[str, Any]) -> tuple[MultiArch, tuple[Platform, ..
         ) from error
 
 
-def _compressor(flags: Mapping[str, Any]) -> str:
+def _compressor(app: Application, flags: Mapping[str, Any]) -> str:
     name: str = flags["dest_compress_format"]
     if name == "zstd:chunked":
         raise UnsupportedError("--dest-compress-format zstd:chunked is not supported yet")
+    if name and name not in app.manager.names("compressions"):
+        raise UsageError(f'cannot find compressor for "{name}"')
     if flags["dest_force_compress_format"] and not name:
         raise UsageError("cannot use ForceCompressionFormat with undefined default compression format")
     return name

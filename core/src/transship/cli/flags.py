@@ -20,6 +20,12 @@ _BOOLEANS = {
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_INTEGER = re.compile(r"[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO]?(?:_?[0-7])+|[1-9](?:_?[0-9])*|0)")
+_GO_OCTAL = re.compile(r"^([+-]?)0(?=[0-7_])")
+_LONGEST_INTEGER = 200
+_TOO_LARGE = 1 << 63
+_NUMBER_PART = r"(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})"
+_DURATION_START = re.compile(rf"(?:{_NUMBER_PART}(?:ns|us|µs|μs|ms|s|m|h))*+{_NUMBER_PART}(?P<unit>[^0-9.]*)")
 _DURATION_PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(ns|us|µs|μs|ms|s|m|h)")
 
 
@@ -54,9 +60,12 @@ class GoInt(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
         """The integer, or a usage error."""
         if isinstance(value, int):
             return value
-        if not re.fullmatch(r"[+-]?\d{1,18}", value, re.ASCII):
+        if not _INTEGER.fullmatch(value):
             self.fail(f'strconv.ParseInt: parsing "{value}": invalid syntax')
-        return int(value)
+        number = int(_GO_OCTAL.sub(r"\g<1>0o", value), 0) if len(value) <= _LONGEST_INTEGER else _TOO_LARGE
+        if not -_TOO_LARGE <= number < _TOO_LARGE:
+            self.fail(f'strconv.ParseInt: parsing "{value}": value out of range')
+        return number
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
@@ -73,8 +82,16 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer r
             return 0.0
         parts = _DURATION_PART.findall(text)
         if not parts or "".join(number + unit for number, unit in parts) != text:
-            self.fail(f'time: invalid duration "{value}"')
+            self.fail(_what_is_wrong(value, text))
         return float(sign * sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def _what_is_wrong(value: str, text: str) -> str:
+    begin = _DURATION_START.match(text)
+    if begin is None:
+        return f'time: invalid duration "{value}"'
+    unit = begin["unit"]
+    return f'time: unknown unit "{unit}" in duration "{value}"' if unit else f'time: missing unit in duration "{value}"'
 
 
 GO_BOOL = GoBool()
@@ -162,6 +179,8 @@ class FlagParser:
 
     def _long(self, word: str, rest: list[str], values: dict[str, Any], order: list[click.Parameter]) -> None:
         name, equals, value = word.partition("=")
+        if name == "--" or name.startswith("---"):
+            raise UsageError(f"bad flag syntax: {word}")
         option = self._options.get(name)
         if option is None:
             raise UsageError(f"unknown flag: {name}")
@@ -177,11 +196,12 @@ class FlagParser:
     def _short(self, word: str, rest: list[str], values: dict[str, Any], order: list[click.Parameter]) -> None:
         letters = word[1:]
         while letters:
+            rest_of_word = "-" + letters
             name, letters = "-" + letters[0], letters[1:]
             option = self._options.get(name)
             if option is None:
-                raise UsageError(f"unknown shorthand flag: '{name[1]}' in {word}")
-            if letters.startswith("="):
+                raise UsageError(f"unknown shorthand flag: '{name[1]}' in {rest_of_word}")
+            if len(letters) > 1 and letters.startswith("="):
                 value, letters = letters[1:], ""
             elif _is_boolean(option):
                 value = "true"
@@ -190,7 +210,7 @@ class FlagParser:
             elif rest:
                 value = rest.pop(0)
             else:
-                raise UsageError(f"flag needs an argument: '{name[1]}' in {word}")
+                raise UsageError(f"flag needs an argument: '{name[1]}' in {rest_of_word}")
             self._set(option, name, value, values, order)
 
     def _set(

@@ -75,11 +75,14 @@ def _settings(app: Application, name: str, flags: dict[str, Any]) -> dict[str, A
 
 def _raw(app: Application, name: str, flags: dict[str, Any]) -> bytes:
     from transship.api import raw_manifest
+    from transship.inspection import OpeningError
 
     settings = _settings(app, name, flags)
     _require_name(app, name)
     try:
         return raw_manifest(name, **settings)
+    except OpeningError:
+        raise
     except (TransshipError, OSError) as error:
         raise TransshipError(f"Error retrieving manifest for image: {_reason(error)}") from error
 

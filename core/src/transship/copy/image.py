@@ -78,10 +78,21 @@ def copy_instance(session: Session, raw: RawManifest, instance: Digest | None) -
     works = [_plan(session, manifest, target, signatures) for target in session.targets]
     config = read_config(session, manifest.config) if manifest.config is not None else None
     written = copy_layers(session, _layer_tasks(manifest, config, works))
+    if session.options.dry_run:
+        return [_planned(session, work.target, raw, manifest, config) for work in works]
     return [
         _finish(session, work, manifest, config, [layer[number] for layer in written], signatures, instance)
         for number, work in enumerate(works)
     ]
+
+
+def _planned(
+    session: Session, target: Target, raw: RawManifest, manifest: ImageManifest, config: bytes | None
+) -> WrittenImage:
+    """What a dry run knows: converting may need what only reading the layers tells."""
+    if config is not None and manifest.config is not None:
+        put_bytes(session, target, config, manifest.config, is_config=True)
+    return WrittenImage(raw.data, manifest.media_type, manifest_digest(raw.data, manifest.media_type), frozenset())
 
 
 def require_policy(session: Session) -> None:
@@ -258,14 +269,13 @@ def _put_image(
     if session.options.annotations and instance is None:
         data = annotated(data, updated.media_type, session.options.annotations)
     digest = manifest_digest(data, updated.media_type)
-    if not session.options.dry_run:
-        session.emit(WritingManifest(session.image, of_index=False))
-        try:
-            target.destination.put_manifest(data, updated.media_type, instance and digest)
-        except ManifestRejectedError:
-            raise
-        except (TransshipError, OSError) as error:
-            raise failure("writing manifest", error, operation="manifest", side="destination") from error
+    session.emit(WritingManifest(session.image, of_index=False))
+    try:
+        target.destination.put_manifest(data, updated.media_type, instance and digest)
+    except ManifestRejectedError:
+        raise
+    except (TransshipError, OSError) as error:
+        raise failure("writing manifest", error, operation="manifest", side="destination") from error
     compressions = frozenset(layer.compression for layer in layers if layer.compression)
     return WrittenImage(data, updated.media_type, digest, compressions)
 
@@ -275,9 +285,6 @@ def _described(data: bytes) -> Descriptor:
 
 
 def _put_config(session: Session, target: Target, config: bytes, descriptor: Descriptor) -> None:
-    if session.options.dry_run:
-        put_bytes(session, target, config, descriptor, is_config=True)
-        return
     key = next(session.keys)
     session.emit(BlobStarted(session.image, key, descriptor.digest, len(config), is_config=True))
     put_bytes(session, target, config, descriptor, is_config=True)

@@ -98,14 +98,15 @@ def _edit(image: WrittenImage) -> Edit:
 def _put_index(
     session: Session, target: Target, index: Index, plan: TypePlan, lock: str, edits: dict[int, Edit]
 ) -> WrittenImage:
+    if session.options.dry_run:
+        return WrittenImage(index.data, index.media_type, manifest_digest(index.data), frozenset())
     keep = set(edits) if session.options.strip_sparse_index else None
     changed = edited(index, edits, keep=keep, annotate_zstd=not lock)
     if lock and changed != index.data:
         raise CopyError(
             f'Manifest list was edited, but we cannot modify it: "{lock}"', operation="manifest", side="destination"
         )
-    if not session.options.dry_run:
-        session.emit(WritingManifest(session.image, of_index=True))
+    session.emit(WritingManifest(session.image, of_index=True))
     failures = []
     for media_type in (plan.preferred, *plan.fallbacks):
         try:
@@ -124,11 +125,10 @@ def _put_index_as(session: Session, target: Target, index: Index, data: bytes, m
         data = converted_index(parse_index(data, index.media_type), media_type, session.machine).data
     if session.options.annotations:
         data = annotated(data, media_type, session.options.annotations)
-    if not session.options.dry_run:
-        try:
-            target.destination.put_manifest(data, media_type, None)
-        except ManifestRejectedError:
-            raise
-        except (TransshipError, OSError) as error:
-            raise failure("writing manifest list", error, operation="manifest", side="destination") from error
+    try:
+        target.destination.put_manifest(data, media_type, None)
+    except ManifestRejectedError:
+        raise
+    except (TransshipError, OSError) as error:
+        raise failure("writing manifest list", error, operation="manifest", side="destination") from error
     return WrittenImage(data, media_type, manifest_digest(data), frozenset())

@@ -111,7 +111,12 @@ def _copy(session: Session) -> list[WrittenImage]:
     index = parse_index(raw.data, raw.media_type)
     if session.options.multi_arch is not MultiArch.SYSTEM:
         return copy_index(session, index)
-    digest = choose(index, wanted_platforms(session.options.platform, session.machine))
+    try:
+        digest = choose(index, wanted_platforms(session.options.platform, session.machine))
+    except TransshipError as error:
+        raise failure(
+            f"choosing an image from manifest list {session.reference}", error, operation="choose", side="source"
+        ) from error
     declared = next(entry.descriptor.media_type for entry in index.instances if entry.descriptor.digest == digest)
     try:
         return copy_instance(session, read_instance(session, digest, declared), None)

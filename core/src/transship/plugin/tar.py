@@ -271,6 +271,7 @@ def _unpacked(file: BinaryIO, path: str, context: Context) -> BinaryIO:
                 view = memoryview(chunk)
                 while view:
                     view = view[unpacked.write(view) or 0 :]
+            unpacked.seek(0)
         except BaseException:
             unpacked.close()
             raise

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from transship.errors import PolicyError, PolicyRejectedError
-from transship.plugin.transport import Reference
+from transship.errors import InvalidReferenceError, PolicyError, PolicyRejectedError
+from transship.plugin.transport import Reference, Transport
 from transship.policy.document import ACCEPT_ANYTHING, REJECT, Policy
 
 
@@ -25,3 +25,13 @@ def require_allowed(policy: Policy, reference: Reference, *, require_signed: boo
             )
     if require_signed:
         raise PolicyRejectedError(f"No signature verification policy found for image {reference}")
+
+
+def require_valid_scopes(policy: Policy, transport: Transport) -> None:
+    """Raise ``PolicyError`` if the policy has a scope for ``transport`` that can never match."""
+    for scope in policy.transports.get(transport.name, {}):
+        try:
+            if scope:
+                transport.validate_policy_scope(scope)
+        except InvalidReferenceError as error:
+            raise PolicyError(f'invalid policy: "transports" {transport.name!r} {scope!r}: {error}') from error

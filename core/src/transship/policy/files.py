@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from transship.errors import PolicyError, TransportError
+from transship.errors import PolicyError
 from transship.image.strict_json import METADATA_LIMIT
-from transship.plugin.files import read_regular
 from transship.policy.document import Policy, parse_policy
 
 
@@ -28,8 +27,8 @@ def load_policy(path: str | None = None) -> Policy:
             "image with --insecure-policy, or write a first one with: transship policy init"
         )
     try:
-        return parse_policy(read_regular(path, METADATA_LIMIT), path)
+        with open(path, "rb") as file:  # what a user names may be a pipe, as shells make them of <(…)
+            data = file.read(METADATA_LIMIT + 1)
     except OSError as error:
         raise PolicyError(f"open {path}: {(error.strerror or str(error)).lower()}") from error
-    except TransportError as error:
-        raise PolicyError(str(error)) from error
+    return parse_policy(data, path)
