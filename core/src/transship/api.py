@@ -11,6 +11,7 @@ Failures are ``transship.errors.TransshipError``.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ from transship.image.platform import Platform, PlatformRequest
 from transship.inspection import InspectedImage, inspect_image, read_raw
 from transship.plugin.cancellation import Cancellation
 from transship.plugin.context import Context
+from transship.plugin.credentials import Credentials
 from transship.plugin.events import Event
 from transship.plugin.transport import TagList, Transport
 from transship.policy.document import ACCEPT_ALL, Policy
@@ -58,18 +60,28 @@ def make_context(
     options: Mapping[str, str] | None = None,
     temporary_directory: str = "",
     cancellation: Cancellation | None = None,
+    credentials: Credentials | None = None,
+    anonymous: bool = False,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Context:
     """One side of a command. ``options`` are the transport's own, as ``transship plugins show`` lists them.
 
     ``temporary_directory`` is for big files, ``""``: ``/var/tmp``. ``cancellation`` lets another thread end the work.
-    ``warn`` is told what the user should know.
+    ``credentials`` are used for this image, ``anonymous`` forbids any. ``warn`` is told what the user should know.
     """
+
+    def ask_plugins(registry: str, repository: str) -> Credentials | None:
+        found: Credentials | None = manager.hook.transship_credentials(registry=registry, repository=repository)
+        return found
+
     context = Context(
         options=dict(options or {}),
         decompress=lambda chunks: decompressed(manager, chunks),
         warn=warn,
         cancellation=cancellation or Cancellation(),
+        credentials=credentials,
+        anonymous=anonymous,
+        find_credentials=ask_plugins,
     )
     return replace(context, temporary_directory=temporary_directory) if temporary_directory else context
 
@@ -120,7 +132,7 @@ def copy_to_all(
     ``policy`` is a trust policy or the path of one; None: the user's or the system's. ``insecure_policy`` accepts any
     image. ``on_event`` is called with ``transship.plugin.events``, from several threads.
     """
-    manager = manager or PluginManager()
+    manager = manager or _new_manager()
     trusted = _policy(policy, insecure=insecure_policy)
     from_place = place(manager, source, "source", source_context)
     require_valid_scopes(trusted, from_place.transport)
@@ -148,7 +160,7 @@ def inspect(
     manager: PluginManager | None = None,
 ) -> InspectedImage:
     """Manifest and config of an image; of an index, of the instance for ``platform``. No policy applies."""
-    manager = manager or PluginManager()
+    manager = manager or _new_manager()
     found = place(manager, image, "source", context)
     return with_retries(
         lambda: inspect_image(
@@ -168,7 +180,7 @@ def raw_manifest(
     manager: PluginManager | None = None,
 ) -> bytes:
     """The manifest or index that ``image`` names, byte for byte."""
-    manager = manager or PluginManager()
+    manager = manager or _new_manager()
     found = place(manager, image, "source", context)
     return with_retries(
         lambda: read_raw(found.transport, found.reference, found.context),
@@ -186,7 +198,7 @@ def list_tags(
     manager: PluginManager | None = None,
 ) -> TagList:
     """The tags of a place, such as ``docker-archive:app.tar``, in stored order."""
-    manager = manager or PluginManager()
+    manager = manager or _new_manager()
     used = context or make_context(manager)
     return with_retries(
         lambda: list_place(manager, repository, used), retries or Retries(), used.cancellation, used.warn
@@ -201,7 +213,7 @@ def delete(
     manager: PluginManager | None = None,
 ) -> None:
     """Delete an image; raise ``UnsupportedError`` where the transport cannot."""
-    manager = manager or PluginManager()
+    manager = manager or _new_manager()
     found = place(manager, image, "source", context)
     with_retries(
         lambda: delete_image(found.transport, found.reference, found.context),
@@ -220,6 +232,13 @@ def place(manager: PluginManager, text: str, side: str, context: Context | None 
     context = context or make_context(manager)
     _require_known(transport, context.options, side)
     return Place(transport, reference, context)
+
+
+def _new_manager() -> PluginManager:
+    manager = PluginManager()
+    for error in manager.load_extensions():
+        warnings.warn(str(error), RuntimeWarning, stacklevel=3)
+    return manager
 
 
 def _require_known(transport: Transport, options: Mapping[str, str], side: str) -> None:

@@ -81,7 +81,8 @@ class PluginManager(pluggy.PluginManager):
             registered = super().register(plugin, name)
             self.check_pending()
         except pluggy.PluginValidationError as error:
-            self.unregister(plugin)
+            if self.is_registered(plugin):
+                self.unregister(plugin)
             reason = " ".join(str(error).split())
             raise PluginError(f"{name or plugin!r} does not fit the hooks: {reason}") from error
         return registered
@@ -164,9 +165,7 @@ class PluginManager(pluggy.PluginManager):
     def _load_named(self, kind: str, name: str) -> None:
         entries = [entry for entry in self._entries(kind) if entry.name == name]
         if not entries:
-            raise next((error for (broken, _), error in self._broken.items() if broken == kind), None) or self._unknown(
-                kind, name
-            )
+            raise self._unknown(kind, name)
         if len(entries) > 1:
             raise _doubled(kind, name, [_distribution(entry) for entry in entries])
         plugin = self._load(kind, entries[0])
@@ -256,9 +255,13 @@ class PluginManager(pluggy.PluginManager):
     def _is_disabled(self, kind: str, name: str) -> bool:
         return name in self._disabled or f"{kind}:{name}" in self._disabled
 
-    def _unknown(self, kind: str, name: str) -> UnknownPluginError:
+    def _unknown(self, kind: str, name: str) -> PluginError:
         if self._is_disabled(kind, name):
-            return UnknownPluginError(f"{kind[:-1]} {name!r} is disabled", kind=kind, name=name)
+            unknown = UnknownTransportError if kind == "transports" else UnknownPluginError
+            return unknown(f"{kind[:-1]} {name!r} is disabled", kind=kind, name=name)
+        for (broken, _), error in self._broken.items():
+            if broken == kind:  # the name may have been what it would have offered
+                return error
         if kind != "transports":
             return UnknownPluginError(
                 f"unknown {kind[:-1]} {name!r}; known are {', '.join(self.names(kind)) or 'none'}",

@@ -18,8 +18,10 @@ from transship.cli.options import (
     DEFAULT_TEMPORARY_DIRECTORY,
     GLOBAL_NAMES,
     GlobalOptions,
+    credentials_of,
     disabled_plugins,
     global_options,
+    image_settings,
 )
 from transship.cli.output import Log
 from transship.discovery import PluginManager
@@ -104,15 +106,33 @@ class Application:
         except TransshipError as error:
             raise TransshipError(f"Error loading trust policy: {error}") from error
 
-    def context(self, options: Mapping[str, str]) -> Context:
-        """One side of the command, with the transport options given."""
+    def context(
+        self,
+        image: str,
+        side: str,
+        flags: Mapping[str, Any],
+        prefix: str = "",
+        *,
+        settings: Mapping[str, str] | None = None,
+        own: Mapping[str, str] | None = None,
+    ) -> Context:
+        """One side of the command, for ``image``, as its ``flags`` say; their names begin with ``prefix``.
+
+        ``settings`` are further transport options. Those that come from Skopeo's flags and mean nothing to the
+        transport are left out; what is in ``own`` must be known there.
+        """
         from transship.api import make_context
 
+        transport = self.manager.transport(image.partition(":")[0])
+        known = {option.name for option in transport.options if option.side in (side, "both")}
+        meant = {**image_settings(flags, self.globals, prefix), **(settings or {})}
         return make_context(
             self.manager,
-            options=options,
+            options={**{name: meant[name] for name in meant if name in known}, **(own or {})},
             temporary_directory=self.globals.tmpdir,
             cancellation=self.cancellation,
+            credentials=credentials_of(flags, prefix),
+            anonymous=flags[f"{prefix}no_creds"],
             warn=self.log.warning,
         )
 

@@ -124,7 +124,7 @@ def copy(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
             destinations,
             options=options,
             policy=policy,
-            source_context=_context(app, source, _source_settings(flags), flags["src_opt"]),
+            source_context=_source_context(app, flags, source),
             destination_contexts=contexts,
             retries=Retries(flags["retry_times"], flags["retry_delay"]),
             manager=app.manager,
@@ -235,31 +235,28 @@ def _require_names(app: Application, source: str, destinations: Sequence[str]) -
             raise InvalidReferenceError(f"Invalid {side} name {text}: {error}") from error
 
 
-def _source_settings(flags: Mapping[str, Any]) -> dict[str, str]:
-    return _for_oci({"shared-blob-dir": flags["src_shared_blob_dir"]})
+def _source_context(app: Application, flags: Mapping[str, Any], text: str) -> Context:
+    return app.context(text, "source", flags, "src_", own=dict(_pair("--src-opt", pair) for pair in flags["src_opt"]))
 
 
 def _destination_context(app: Application, flags: Mapping[str, Any], text: str) -> Context:
     transport = text.partition(":")[0]
-    settings: dict[str, str] = {}
-    if transport in ("oci", "oci-archive"):
-        settings |= _for_oci({"shared-blob-dir": flags["dest_shared_blob_dir"]} if transport == "oci" else {})
-        if flags["dest_oci_accept_uncompressed_layers"]:
-            settings["accept-uncompressed-layers"] = "true"
-    for flag, name in (("dest_compress", "compress"), ("dest_decompress", "decompress")):
-        if flags[flag] and transport == "dir":
-            settings[name] = "true"
-        elif flags[flag]:
+    switches = {
+        "accept-uncompressed-layers": flags["dest_oci_accept_uncompressed_layers"],
+        "precompute-digests": flags["dest_precompute_digests"],
+        "compress": flags["dest_compress"],
+        "decompress": flags["dest_decompress"],
+    }
+    for name in ("compress", "decompress"):
+        if switches[name] and transport != "dir":
             app.log.warning(f"--dest-{name} can only be used if the destination transport is 'dir'")
-    if transport == "docker-archive" and flags["additional_tag"]:
+    settings = {name: "true" for name, is_set in switches.items() if is_set}
+    if flags["additional_tag"]:
         settings["additional-tags"] = ",".join(_additional_tags(flags["additional_tag"]))
+    own = dict(_pair("--dest-opt", pair) for pair in flags["dest_opt"])
     if flags["link"]:
-        settings["link"] = "true"
-    return _context(app, text, settings, flags["dest_opt"])
-
-
-def _for_oci(settings: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in settings.items() if value}
+        own["link"] = "true"
+    return app.context(text, "destination", flags, "dest_", settings=settings, own=own)
 
 
 def _additional_tags(values: Sequence[str]) -> list[str]:
@@ -275,13 +272,6 @@ def _additional_tags(values: Sequence[str]) -> list[str]:
             raise UsageError(f"additional-tag '{text}' must be a tagged reference")
         tags.append(str(reference))
     return tags
-
-
-def _context(app: Application, text: str, settings: dict[str, str], extra: Sequence[str]) -> Context:
-    if text.partition(":")[0] not in ("oci",):
-        settings.pop("shared-blob-dir", None)
-    flag = "--src-opt / --dest-opt"
-    return app.context({**settings, **dict(_pair(flag, pair) for pair in extra)})
 
 
 def _print_plan(results: Sequence[CopyResult]) -> None:

@@ -9,7 +9,6 @@ import click
 from transship import hookimpl
 from transship.cli.flags import GoCommand, UsageError
 from transship.cli.options import (
-    check_credentials,
     image_options,
     retry_options,
     shared_options,
@@ -31,15 +30,12 @@ def delete(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> Non
     """
     if len(arguments) != 1:
         raise UsageError("Usage: delete imageReference")
-    check_credentials(flags)
     from transship.api import Retries
     from transship.api import delete as delete_image
 
-    is_oci = arguments[0].partition(":")[0] == "oci"
-    options = {"shared-blob-dir": flags["shared_blob_dir"]} if is_oci and flags["shared_blob_dir"] else {}
     delete_image(
         arguments[0],
-        context=app.context(options),
+        context=app.context(arguments[0], "source", flags),
         retries=Retries(flags["retry_times"], flags["retry_delay"]),
         manager=app.manager,
     )

@@ -10,7 +10,7 @@ import click
 from transship import hookimpl
 from transship.cli.flags import Flag, GoCommand, UsageError, Value
 from transship.cli.options import (
-    check_credentials,
+    credentials_of,
     image_options,
     retry_options,
     shared_options,
@@ -50,7 +50,7 @@ def inspect(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> No
         raise UsageError("raw output does not support format option")
     if flags["manifest_digest"] not in ("", *_ALGORITHMS):
         raise UsageError(f'digest algorithm "{flags["manifest_digest"]}" is not available')
-    check_credentials(flags)
+    credentials_of(flags)
     if flags["raw"] and not flags["config"]:
         sys.stdout.buffer.write(_raw(app, arguments[0], flags))
         return
@@ -64,10 +64,8 @@ def inspect(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> No
 def _settings(app: Application, name: str, flags: dict[str, Any]) -> dict[str, Any]:
     from transship.api import Retries
 
-    is_oci = name.partition(":")[0] == "oci"
-    options = {"shared-blob-dir": flags["shared_blob_dir"]} if is_oci and flags["shared_blob_dir"] else {}
     return {
-        "context": app.context(options),
+        "context": app.context(name, "source", flags),
         "retries": Retries(flags["retry_times"], flags["retry_delay"]),
         "manager": app.manager,
     }
@@ -77,8 +75,8 @@ def _raw(app: Application, name: str, flags: dict[str, Any]) -> bytes:
     from transship.api import raw_manifest
     from transship.inspection import OpeningError
 
-    settings = _settings(app, name, flags)
     _require_name(app, name)
+    settings = _settings(app, name, flags)
     try:
         return raw_manifest(name, **settings)
     except OpeningError:
@@ -90,8 +88,8 @@ def _raw(app: Application, name: str, flags: dict[str, Any]) -> bytes:
 def _image(app: Application, name: str, flags: dict[str, Any]) -> InspectedImage:
     from transship.api import inspect as inspect_image
 
-    settings = _settings(app, name, flags)
     _require_name(app, name)
+    settings = _settings(app, name, flags)
     with_tags = not flags["no_tags"] and not flags["config"]
     try:
         return inspect_image(name, platform=app.globals.platform, with_tags=with_tags, **settings)

@@ -10,7 +10,7 @@ import click
 
 from transship import hookimpl
 from transship.cli.flags import GoCommand, UsageError
-from transship.cli.options import check_credentials, image_options, shared_options, with_options
+from transship.cli.options import image_options, shared_options, with_options
 from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest
 
@@ -26,14 +26,13 @@ def layers(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> Non
     """Fetch layers of an image into a new folder; "copy" does it better"""
     if not arguments:
         raise UsageError("Usage: layers imageReference [layer...]")
-    check_credentials(flags)
     click.echo("DEPRECATED: transship layers is deprecated in favor of transship copy", err=True)
     from transship.api import make_context, place
     from transship.image.manifest import parse_manifest
     from transship.plugin.blob import BlobReader
 
     wanted = [Digest.parse(text if ":" in text else f"sha256:{text}") for text in arguments[1:]]
-    found = place(app.manager, arguments[0], "source", app.context({}))
+    found = place(app.manager, arguments[0], "source", app.context(arguments[0], "source", flags))
     with contextlib.ExitStack() as stack:
         source = found.transport.open_source(found.reference, found.context)
         stack.callback(source.close)

@@ -10,7 +10,6 @@ import click
 from transship import hookimpl
 from transship.cli.flags import GoCommand, UsageError
 from transship.cli.options import (
-    check_credentials,
     image_options,
     retry_options,
     shared_options,
@@ -32,13 +31,12 @@ def list_tags(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> 
     """
     if len(arguments) != 1:
         raise UsageError("Exactly one non-option argument expected", show_help=True)
-    check_credentials(flags)
     from transship.api import Retries
     from transship.api import list_tags as tags_of
 
     listed = tags_of(
         arguments[0],
-        context=app.context({}),
+        context=app.context(arguments[0], "source", flags),
         retries=Retries(flags["retry_times"], flags["retry_delay"]),
         manager=app.manager,
     )

@@ -11,6 +11,7 @@ import click
 
 from transship.cli.flags import DURATION, GO_INT, Flag, UsageError, Value
 from transship.image.platform import PlatformRequest
+from transship.plugin.credentials import Credentials
 
 _Callback = TypeVar("_Callback", bound=Callable[..., Any])
 
@@ -105,7 +106,13 @@ def image_options(prefix: str = "", side: str = "", *, local: bool = True) -> li
         return f"--{prefix}{flag}"
 
     options: list[click.Option] = [
-        Value(name("creds"), default=None, metavar="USER[:PASSWORD]", help=f"credentials for the registry{of}"),
+        Value(
+            name("creds"),
+            *([f"--{prefix[0]}creds", f"{prefix[:-1]}_creds"] if prefix else []),
+            default=None,
+            metavar="USER[:PASSWORD]",
+            help=f"credentials for the registry{of}",
+        ),
         Value(name("username"), default=None, help=f"user name for the registry{of}"),
         Value(name("password"), default=None, help=f"password for the registry{of}"),
         Flag(name("no-creds"), help=f"access the registry{of} anonymously"),
@@ -115,7 +122,6 @@ def image_options(prefix: str = "", side: str = "", *, local: bool = True) -> li
     ]
     if prefix:
         options.append(Value(name("authfile"), default=None, metavar="FILE", help=f"credentials file{of}"))
-        options.append(Value(f"--{prefix[0]}creds", default=None, hidden=True))
     if local:
         options.append(
             Value(name("shared-blob-dir"), default="", metavar="DIR", help=f"folder of shared blobs{of}, for oci:")
@@ -148,6 +154,39 @@ def check_credentials(flags: Mapping[str, Any], prefix: str = "") -> None:
     for is_wrong, message in conflicts:
         if is_wrong:
             raise UsageError(message)
+
+
+def credentials_of(flags: Mapping[str, Any], prefix: str = "") -> Credentials | None:
+    """The credentials that the flags of one image hold. Raises ``UsageError`` as ``check_credentials`` does."""
+    check_credentials(flags, prefix)
+    token = flags.get(f"{prefix}registry_token")
+    if token:
+        return Credentials(registry_token=token)
+    if flags.get(f"{prefix}creds") is not None:
+        username, _, password = flags[f"{prefix}creds"].partition(":")
+        return Credentials(username, password)
+    if flags.get(f"{prefix}username") is not None:
+        return Credentials(flags[f"{prefix}username"], flags[f"{prefix}password"])
+    return None
+
+
+def image_settings(flags: Mapping[str, Any], options: GlobalOptions, prefix: str = "") -> dict[str, str]:
+    """What the flags of one image say to its transport, by the names of transport options; unset ones are left out."""
+    authfile = flags.get(f"{prefix}authfile")
+    verify = flags.get(f"{prefix}tls_verify")
+    verify = flags.get("tls_verify") if verify is None else verify
+    settings = {
+        "authfile": flags.get("authfile", "") if authfile is None else authfile,
+        "cert-dir": flags.get(f"{prefix}cert_dir", ""),
+        "tls-verify": "" if verify is None else str(verify).lower(),
+        "shared-blob-dir": flags.get(f"{prefix}shared_blob_dir", ""),
+        "daemon-host": flags.get(f"{prefix}daemon_host", ""),
+        "registries-conf": options.registries_conf,
+        "registries.d": options.registries_d,
+        "tls-details": options.tls_details,
+        "user-agent-prefix": options.user_agent_prefix,
+    }
+    return {name: value for name, value in settings.items() if value}
 
 
 def disabled_plugins() -> list[str]:

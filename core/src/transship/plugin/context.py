@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from transship.plugin.blob import Buffer
 from transship.plugin.cancellation import Cancellation
+from transship.plugin.credentials import Credentials, FindCredentials
 
 DecompressFunction = Callable[[Iterable[Buffer]], Iterator[Buffer]]
 
@@ -19,9 +20,11 @@ def _as_it_is(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
 class Context:
     """One side of one command.
 
-    ``temporary_directory`` is for files too big for memory. ``options`` holds what only some transports
-    understand, by the names that they declare. ``decompress`` finds out how bytes are compressed and undoes it;
-    uncompressed bytes pass. ``warn`` shows the user one line. ``cancellation`` ends long work.
+    ``temporary_directory`` is for files too big for memory. ``options`` holds what only some transports understand,
+    by the names that they declare. ``decompress`` finds out how bytes are compressed and undoes it; uncompressed
+    bytes pass. ``warn`` shows the user one line. ``cancellation`` ends long work. ``credentials`` were given for this
+    image and go before all others; ``anonymous``: none may be used. ``find_credentials`` asks the plugins that know
+    some.
     """
 
     temporary_directory: str = "/var/tmp"  # noqa: S108 - where skopeo puts big files, so that /tmp in memory is spared
@@ -29,6 +32,9 @@ class Context:
     decompress: DecompressFunction = _as_it_is
     warn: Callable[[str], None] = lambda message: None
     cancellation: Cancellation = field(default_factory=Cancellation)
+    credentials: Credentials | None = None
+    anonymous: bool = False
+    find_credentials: FindCredentials = lambda registry, repository: None
 
     def flag(self, name: str) -> bool:
         """Whether the option ``name`` was given as true."""

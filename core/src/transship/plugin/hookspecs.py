@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import click
 
     from transship.plugin.compression import Compression
+    from transship.plugin.credentials import Credentials
     from transship.plugin.events import Event
     from transship.plugin.transport import Transport
 
@@ -57,6 +58,20 @@ def transship_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
         @hookimpl
         def transship_commands():
             return [login]
+    """
+
+
+@hookspec(firstresult=True)
+def transship_credentials(registry: str, repository: str) -> Credentials | None:
+    """Know credentials of a registry; None: ask the next plugin.
+
+    Called once for each registry and repository of a command, before the user's own credential files are read, in any
+    thread. ``registry`` is ``host[:port]``, ``repository`` a path or ``""``. An exception ends the command.
+
+        @hookimpl
+        def transship_credentials(registry):
+            if registry.endswith(".example.com"):
+                return Credentials("robot", fetch_token(registry))
     """
 
 

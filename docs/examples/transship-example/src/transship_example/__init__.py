@@ -21,9 +21,9 @@ TOP = "manifest"
 class TextSource(Source):
     def __init__(self, path: str) -> None:
         with reporting("read", path):
-            lines = read_regular(path, LIMIT).splitlines()
+            lines = [line.split(b" ") for line in read_regular(path, LIMIT).splitlines()]
         try:
-            self._items = {name: base64.b64decode(value, validate=True) for name, value in map(bytes.split, lines)}
+            self._items = {name: base64.b64decode(value, validate=True) for name, value in lines}
         except ValueError as error:
             raise TransportError(f"read {path}: not an image in a text file: {error}") from error
 

@@ -1,0 +1,84 @@
+"""The reference agrees with the program."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from transship.discovery import KINDS, PluginManager
+from transship.plugin import hookspecs
+from transship.policy.document import parse_policy
+
+DOCS = Path(__file__).parents[2] / "docs"
+HOOKS = [name for name in vars(hookspecs) if name.startswith("transship_")]
+
+
+def load_script(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATOR = load_script(DOCS / "generate_reference.py")
+
+
+@pytest.mark.parametrize("name", [GENERATOR.GLOBAL_PAGE, *GENERATOR.command_names()])
+def test_a_page_has_the_flags_of_its_command(name):
+    assert GENERATOR.page_of(name).read_text(encoding="utf-8") == GENERATOR.updated(name)
+
+
+def test_every_page_belongs_to_a_command():
+    pages = {page.stem for page in GENERATOR.COMMANDS.glob("*.md")}
+    assert pages == {GENERATOR.GLOBAL_PAGE, *GENERATOR.command_names()}
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_hook_has_its_example(name):
+    page = (DOCS / "reference" / "plugins-and-hooks.md").read_text(encoding="utf-8")
+    example = inspect.cleandoc(getattr(hookspecs, name).__doc__).partition("@hookimpl")
+    code = textwrap.dedent("    " + "".join(example[1:]))
+    assert f"## {name}(" in page
+    assert f"```python\n{code}\n```" in page
+
+
+def test_the_groups_of_entry_points_are_listed():
+    page = (DOCS / "reference" / "plugins-and-hooks.md").read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f"`transship.{kind}`" not in page] == []
+
+
+def test_every_transport_of_this_repository_has_a_section():
+    page = (DOCS / "reference" / "transports.md").read_text(encoding="utf-8")
+    ours = [
+        entry.name
+        for entry in PluginManager().entries()
+        if entry.kind == "transports" and entry.module.startswith(f"transship_{entry.name.replace('-', '_')}.")
+    ]
+    assert ours
+    assert [name for name in ours if f"\n## {name}:" not in page] == []
+
+
+@pytest.mark.parametrize("name", ["dir", "oci", "oci-archive", "docker-archive"])
+def test_every_option_of_a_transport_is_named(name):
+    page = (DOCS / "reference" / "transports.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## {name}:")[2].partition("\n## ")[0]
+    options = [option.name for option in PluginManager().transport(name).options]
+    assert [option for option in options if f"`{option}`" not in section] == []
+
+
+def test_the_example_policy_is_that_of_policy_init():
+    from transship.cli.policy import _FIRST_POLICY
+
+    example = (DOCS / "examples" / "policy.json").read_bytes()
+    parse_policy(example, "policy.json")
+    assert json.loads(example) == json.loads(_FIRST_POLICY)
+
+
+def test_the_policy_of_the_trust_page_is_valid():
+    page = (DOCS / "explanation" / "trust.md").read_text(encoding="utf-8")
+    parse_policy(page.partition("```json\n")[2].partition("```")[0].encode(), "trust.md")

@@ -1,0 +1,20 @@
+"""The transport keeps the contract of all transports."""
+
+from __future__ import annotations
+
+import pytest
+
+from transship.testing.contract import TransportContract
+from transship_docker_archive.transport import DockerArchiveTransport
+
+
+class TestDockerArchiveTransport(TransportContract):
+    keeps_manifests = False
+
+    @pytest.fixture
+    def transport(self):
+        return DockerArchiveTransport()
+
+    @pytest.fixture
+    def reference_text(self, tmp_path):
+        return f"{tmp_path / 'app.tar'}:app:1.0"
