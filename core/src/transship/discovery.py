@@ -243,9 +243,7 @@ class PluginManager(pluggy.PluginManager):
 
     def _entries(self, kind: str) -> list[importlib_metadata.EntryPoint]:
         if self._declared is None:
-            self._declared = [
-                entry for entry in importlib_metadata.entry_points() if entry.group.startswith("transship.")
-            ]
+            self._declared = list(_declared())
         return [
             entry
             for entry in self._declared
@@ -281,6 +279,23 @@ def _doubled(kind: str, name: str, owners: Collection[str]) -> DuplicatePluginEr
     return DuplicatePluginError(
         f"{kind[:-1]} {name!r} is offered by {' and by '.join(sorted(owners))}: uninstall one of them"
     )
+
+
+def _declared() -> Iterator[importlib_metadata.EntryPoint]:
+    """Every entry point of every transship group.
+
+    Only the files that declare entry points are read, as metadata are costly to parse. A distribution that is found
+    twice on the path declares the same modules twice, and counts once.
+    """
+    seen = set()
+    for distribution in importlib_metadata.distributions():
+        if "[transship." not in (distribution.read_text("entry_points.txt") or ""):
+            continue
+        for entry in distribution.entry_points:
+            identity = (entry.group, entry.name, entry.value)
+            if entry.group.startswith("transship.") and identity not in seen:
+                seen.add(identity)
+                yield entry
 
 
 def _distribution(entry: importlib_metadata.EntryPoint) -> str:

@@ -7,14 +7,9 @@ from dataclasses import dataclass
 
 from transship.errors import InvalidManifestError, TransshipError, UnsupportedError
 from transship.image.digest import Digest
+from transship.image.identification import guess_media_type, manifest_digest, normalized_media_type
 from transship.image.index import choose, parse_index
-from transship.image.manifest import (
-    ImageManifest,
-    guess_media_type,
-    manifest_digest,
-    normalized_media_type,
-    parse_manifest,
-)
+from transship.image.manifest import ImageManifest, parse_manifest
 from transship.image.media_types import INDEX_TYPES
 from transship.image.platform import PlatformRequest, wanted_platforms
 from transship.image.strict_json import METADATA_LIMIT

@@ -15,7 +15,8 @@ from transship.image.conversion import (
     oci_config,
     updated_image,
 )
-from transship.image.manifest import Schema1Manifest, manifest_digest
+from transship.image.identification import manifest_digest
+from transship.image.manifest import Schema1Manifest
 from transship.image.media_types import DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST
 
 pytestmark = pytest.mark.interop

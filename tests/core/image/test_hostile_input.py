@@ -13,8 +13,9 @@ from transship.errors import TransshipError
 from transship.image.config import parse_config, reencode_config
 from transship.image.conversion import ImageUpdate, WrittenLayer, oci_config, updated_image
 from transship.image.digest import Digest
+from transship.image.identification import guess_media_type, manifest_digest
 from transship.image.index import converted_index, edited, parse_index
-from transship.image.manifest import guess_media_type, manifest_digest, parse_manifest
+from transship.image.manifest import parse_manifest
 from transship.image.media_types import (
     DOCKER_CONFIG,
     DOCKER_LAYER_GZIP,

@@ -8,8 +8,8 @@ import pytest
 from transship.errors import InvalidManifestError, UnsupportedError
 from transship.image.conversion import ImageUpdate, updated_image
 from transship.image.digest import Digest
+from transship.image.identification import manifest_digest
 from transship.image.index import ZSTD_ANNOTATION, Edit, choose, converted_index, edited, parse_index
-from transship.image.manifest import manifest_digest
 from transship.image.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from transship.image.platform import Platform
 

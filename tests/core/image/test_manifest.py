@@ -5,12 +5,8 @@ import json
 import pytest
 
 from transship.errors import InvalidManifestError, UnsupportedError
-from transship.image.manifest import (
-    guess_media_type,
-    manifest_digest,
-    normalized_media_type,
-    parse_manifest,
-)
+from transship.image.identification import guess_media_type, manifest_digest, normalized_media_type
+from transship.image.manifest import parse_manifest
 from transship.image.media_types import (
     DOCKER_CONFIG,
     DOCKER_LAYER_GZIP,

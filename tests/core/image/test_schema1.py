@@ -7,7 +7,8 @@ import pytest
 
 from transship.errors import InvalidManifestError, UnsupportedError
 from transship.image.digest import Digest, digest_of
-from transship.image.manifest import manifest_digest, parse_manifest
+from transship.image.identification import manifest_digest
+from transship.image.manifest import parse_manifest
 from transship.image.media_types import DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST
 from transship.image.schema1 import EMPTY_LAYER, EMPTY_LAYER_DIGEST, parse_schema1
 from transship.image.schema1_conversion import schema1_from_schema2

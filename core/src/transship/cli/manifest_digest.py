@@ -9,7 +9,7 @@ import click
 from transship import hookimpl
 from transship.cli.flags import GoCommand, UsageError
 from transship.errors import TransshipError
-from transship.image.manifest import manifest_digest as digest_of_manifest
+from transship.image.identification import manifest_digest as digest_of_manifest
 from transship.image.strict_json import METADATA_LIMIT
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ from transship.image.conversion import (
 )
 from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest
-from transship.image.manifest import ImageManifest, manifest_digest, normalized_media_type, parse_manifest
+from transship.image.identification import manifest_digest, normalized_media_type
+from transship.image.manifest import ImageManifest, parse_manifest
 from transship.image.media_types import INDEX_TYPES
 from transship.plugin.events import (
     BlobFinished,

@@ -19,8 +19,8 @@ from transship.copy.session import Session, Target, failure
 from transship.errors import CopyError, ManifestRejectedError, TransshipError, UnsupportedError
 from transship.image.annotation import annotated
 from transship.image.digest import Digest
+from transship.image.identification import guess_media_type, manifest_digest
 from transship.image.index import Edit, Index, converted_index, edited, parse_index
-from transship.image.manifest import guess_media_type, manifest_digest
 from transship.plugin.events import IndexStarted, InstanceStarted, WritingManifest
 from transship.plugin.transport import RawManifest
 

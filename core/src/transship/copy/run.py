@@ -12,8 +12,8 @@ from transship.copy.options import CopyOptions, CopyResult, MultiArch
 from transship.copy.session import Observer, Session, Target, failure
 from transship.discovery import PluginManager
 from transship.errors import ContentMismatchError, CopyError, TransshipError
+from transship.image.identification import guess_media_type, manifest_digest, normalized_media_type
 from transship.image.index import choose, parse_index
-from transship.image.manifest import guess_media_type, manifest_digest, normalized_media_type
 from transship.image.media_types import INDEX_TYPES
 from transship.image.platform import wanted_platforms
 from transship.plugin.cancellation import Cancellation

@@ -15,9 +15,7 @@ def annotated(data: bytes, media_type: str, annotations: Mapping[str, str]) -> b
     Raises ``UnsupportedError`` for Docker's formats, which have no place for them.
     """
     if media_type not in (OCI_MANIFEST, OCI_INDEX):
-        raise UnsupportedError(
-            f"annotations need an OCI manifest or index, not {media_type}: add --format oci"
-        )
+        raise UnsupportedError(f"annotations need an OCI manifest or index, not {media_type}: add --format oci")
     document = load_json_object(data, "manifest")
     present = document.get("annotations") or {}
     document["annotations"] = dict(sorted({**present, **annotations}.items()))

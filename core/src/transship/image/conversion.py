@@ -9,6 +9,7 @@ from transship.errors import CompressionUnsupportedError, InvalidManifestError, 
 from transship.image.config import config_diff_ids, reencode_config
 from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest, digest_of
+from transship.image.identification import guess_media_type
 from transship.image.layer_types import LayerOperation, layer_media_type
 from transship.image.manifest import (
     DockerManifest,
@@ -16,7 +17,6 @@ from transship.image.manifest import (
     OciManifest,
     Schema1Manifest,
     docker_manifest,
-    guess_media_type,
     oci_manifest,
 )
 from transship.image.media_types import (

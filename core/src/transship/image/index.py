@@ -17,7 +17,8 @@ from transship.image.descriptor import (
     text_member,
 )
 from transship.image.digest import Digest
-from transship.image.manifest import guess_media_type, parse_descriptors, refuse_ambiguous
+from transship.image.identification import guess_media_type
+from transship.image.manifest import parse_descriptors, refuse_ambiguous
 from transship.image.media_types import INDEX_TYPES, OCI_INDEX
 from transship.image.platform import Platform
 from transship.image.quoting import quoted
