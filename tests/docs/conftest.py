@@ -13,12 +13,6 @@ EXAMPLE = ROOT / "docs" / "examples" / "transship-example"
 
 
 @pytest.fixture
-def root():
-    """The repository."""
-    return ROOT
-
-
-@pytest.fixture
 def workplace(tmp_path):
     """What the reader of a page has: a folder with docs/examples, and programs on the path."""
     shutil.copytree(ROOT / "docs" / "examples", tmp_path / "docs" / "examples")
@@ -33,7 +27,7 @@ def environment(workplace):
     """The environment of the reader's shell; the home folder holds nothing yet."""
     home = workplace / "home"
     home.mkdir()
-    kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TMPDIR") if name in os.environ}
     path = f"{workplace / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     return {**kept, "PATH": path, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
 

@@ -102,13 +102,13 @@ class Difference:
 
 _DECOMPRESSED_FIRST = "newer ones decompress a layer before they look for its media type in the converted manifest"
 
-_VARIANT_KEPT = "newer ones keep the variant of the platform when they write a config anew"
+_VARIANT_LATER = "newer ones write a config anew with the variant behind the os, as image-spec 1.1 has it"
 
 NEWER_SKOPEO = (
     Difference("*", "docker-archive", "OCI zstd", "as is", True, _DECOMPRESSED_FIRST),
     Difference("*", "docker-archive", "OCI zstd", "--format v2s2", True, _DECOMPRESSED_FIRST),
     Difference("*", "docker-archive", "OCI zstd", "--all", True, _DECOMPRESSED_FIRST),
-    Difference("*", "oci*", "list of 6 platforms", "--all", True, _VARIANT_KEPT, alike=False),
+    Difference("*", "oci*", "list of 6 platforms", "--all", True, _VARIANT_LATER, alike=False),
 )
 """Where Skopeo 1.9.3 differs from the one that we follow."""
 

@@ -54,7 +54,7 @@ class PluginEntry:
 
 class _Offer(NamedTuple):
     value: Any
-    owner: str
+    plugin: object
 
 
 class PluginManager(pluggy.PluginManager):
@@ -153,9 +153,9 @@ class PluginManager(pluggy.PluginManager):
                 self._load_named(kind, name)
             offers = self._offers[kind, name]
         if len(offers) > 1:
-            raise _doubled(kind, name, [offer.owner for offer in offers])
+            raise _doubled(kind, name, [self._owner(offer.plugin) for offer in offers])
         if not isinstance(offers[0].value, expected):
-            owner = offers[0].owner
+            owner = self._owner(offers[0].plugin)
             raise PluginLoadError(
                 f"{owner}: its {kind[:-1]} {name!r} is no {expected.__name__}, but {offers[0].value!r}",
                 distribution=owner,
@@ -219,20 +219,26 @@ class PluginManager(pluggy.PluginManager):
     def _ask(self, kind: str, plugin: object) -> None:
         hook = BY_NAME_KINDS[kind]
         entry = self._entry_of.get(id(plugin))
-        owner = _distribution(entry) if entry is not None else self.get_name(plugin) or repr(plugin)
         caller = self.subset_hook_caller(hook, self.get_plugins() - {plugin})
         try:
             values = [value for answer in caller() for value in answer]
         except Exception as error:
+            owner = self._owner(plugin)
             raise PluginLoadError(
                 f"{owner}: {hook} failed: {type(error).__name__}: {error}", distribution=owner
             ) from error
         for value in values:
             name = getattr(value, "name", None)
             if not isinstance(name, str):
+                owner = self._owner(plugin)
                 raise PluginLoadError(f"{owner}: {hook} offers {value!r}, which has no name", distribution=owner)
             if self._may_offer(kind, name, entry):
-                self._offers.setdefault((kind, name), []).append(_Offer(value, owner))
+                self._offers.setdefault((kind, name), []).append(_Offer(value, plugin))
+
+    def _owner(self, plugin: object) -> str:
+        """Who to name when ``plugin`` is at fault. Reading metadata is costly, so only then."""
+        entry = self._entry_of.get(id(plugin))
+        return _distribution(entry) if entry is not None else self.get_name(plugin) or repr(plugin)
 
     def _may_offer(self, kind: str, name: str, entry: importlib_metadata.EntryPoint | None) -> bool:
         """What is disabled stays away, and no entry point takes a name that is declared for another module."""

@@ -10,7 +10,8 @@ from transship.plugin.context import Context
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"), [({}, False), ({"link": "true"}, True), ({"link": "false"}, False), ({"other": "true"}, False)]
+    ("options", "expected"),
+    [({}, False), ({"link": "true"}, True), ({"link": "false"}, False), ({"other": "true"}, False)],
 )
 def test_flag_is_true_only_if_it_was_given_so(options, expected):
     assert Context(options=options).flag("link") is expected

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import subprocess
 import tarfile
@@ -8,15 +9,7 @@ import pytest
 
 from transship.errors import TransportError
 from transship.plugin.context import Context
-from transship.plugin.tar import (
-    BLOCK,
-    END_OF_ARCHIVE,
-    SYMBOLIC_LINK,
-    TarIndex,
-    padding,
-    seekable_archive,
-)
-from transship.plugin.tar import header as written_header
+from transship.plugin.tar import BLOCK, TarArchive, TarIndex, open_input, seekable_archive
 
 
 def member(name, data=b"", kind=tarfile.REGTYPE, link="", pax=None):
@@ -193,25 +186,6 @@ def test_members_are_told_with_all_their_blocks(tmp_path):
     assert second.end == 7 * BLOCK  # its extended header comes first
 
 
-@pytest.mark.parametrize("size", [0, 1, BLOCK, 8**11 - 1, 8**11, 1 << 50])
-def test_header_is_one_block_that_others_read(size):
-    block = written_header("n" * 100, size, mode=0o444)
-    info = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
-    assert (info.name, info.size, info.mode, info.uid, info.mtime) == ("n" * 100, size, 0o444, 0, 0)
-    assert (size + len(padding(size))) % BLOCK == 0
-
-
-def test_link_is_read_by_others(tmp_path):
-    (tmp_path / "a").write_bytes(written_header("l", kind=SYMBOLIC_LINK, mode=0, link="target") + END_OF_ARCHIVE)
-    with tarfile.open(tmp_path / "a") as tar:
-        assert [(info.name, info.linkname, info.type) for info in tar] == [("l", "target", tarfile.SYMTYPE)]
-
-
-def test_too_long_name_is_an_error():
-    with pytest.raises(ValueError, match="too long"):
-        written_header("ä" * 51)
-
-
 def unpacked(path, context):
     with open(path, "rb", buffering=0) as opened, seekable_archive(opened, str(path), context) as file:
         return file is opened, file.read()
@@ -244,3 +218,25 @@ def test_what_does_not_begin_as_an_archive_is_refused(tmp_path, data):
 def test_device_is_refused():
     with pytest.raises(TransportError, match="neither a regular file nor a pipe"):
         unpacked("/dev/zero", Context())
+
+
+def opened(path, **options):
+    return contextlib.closing(TarArchive(open_input(str(path)), str(path), Context(), **options))
+
+
+def test_files_of_an_archive_are_read(tmp_path):
+    path = archive(tmp_path / "a", member("a", b"first"), member("a", b"second"))
+    with opened(path, first_counts=True) as tar:
+        assert (tar.read("a", 5), tar.find("b"), tar.is_unpacked) == (b"first", None, False)
+        with pytest.raises(TransportError, match="exceeded maximum"):
+            tar.read("a", 4)
+        with pytest.raises(TransportError, match="not found in tar"):
+            tar.read("b", 4)
+
+
+def test_unsound_archive_is_closed_again(tmp_path):
+    (tmp_path / "a").write_bytes(header(kind=(156, b"S")))
+    file = open_input(str(tmp_path / "a"))
+    with pytest.raises(TransportError):
+        TarArchive(file, "a", Context())
+    assert file.closed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import gc
 import os
 import signal
 import sys
@@ -152,6 +152,7 @@ class Application:
         else:  # it does not know the global flags, so they may only stand before it
             self.take_globals(FlagParser(global_options()).parse_args(before)[0])
         with command.make_context(f"transship {name}", rest, obj=self) as context:
+            gc.enable()
             try:
                 command.invoke(context)
             except UsageError as error:
@@ -171,6 +172,8 @@ class Application:
     def _refuse(self, name: str) -> NoReturn:
         message = f"Unrecognized command `transship {name}`\nTry 'transship --help' for more information"
         known = [known for known in self.manager.names("commands") if known not in _HIDDEN_COMMANDS]
+        import difflib
+
         near = difflib.get_close_matches(name, known, n=3)
         if near:
             message += "\n\nDid you mean this?\n\t" + "\n\t".join(near) + "\n\n"

@@ -5,7 +5,6 @@ click describes the flags and writes the help; how they are read follows Go's pf
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -116,6 +115,8 @@ class Value(click.Option):
 
 def split_list(values: Sequence[str]) -> list[str]:
     """The members of a flag that may be repeated and whose values are split on commas, as CSV."""
+    import csv
+
     try:
         return [member for value in values for member in next(csv.reader([value], strict=True), [])]
     except csv.Error as error:

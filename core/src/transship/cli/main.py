@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -22,6 +23,7 @@ def main() -> NoReturn:
     if sys.argv[1:] in (["--version"], ["-v"]):  # answered before anything costly is imported
         print(f"transship version {__version__}")
         sys.exit(0)
+    gc.disable()  # imports leave nothing to collect; Application turns it on again before it does the work
     from transship.cli.application import Application
 
     sys.exit(Application().run(sys.argv[1:]))

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from transship.cli.flags import DURATION, GO_INT, Flag, UsageError, Value
-from transship.image.platform import PlatformRequest
-from transship.plugin.credentials import Credentials
+
+if TYPE_CHECKING:
+    from transship.image.platform import PlatformRequest
+    from transship.plugin.credentials import Credentials
 
 _Callback = TypeVar("_Callback", bound=Callable[..., Any])
 
 DEFAULT_TEMPORARY_DIRECTORY = "/var/tmp"  # noqa: S108 - where skopeo puts big files
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GlobalOptions:
     """The flags that every command takes. Times in seconds, 0: none."""
 
@@ -40,6 +42,8 @@ class GlobalOptions:
     @property
     def platform(self) -> PlatformRequest:
         """The platform to choose from indexes."""
+        from transship.image.platform import PlatformRequest
+
         return PlatformRequest(self.override_os, self.override_arch, self.override_variant)
 
 
@@ -158,6 +162,8 @@ def check_credentials(flags: Mapping[str, Any], prefix: str = "") -> None:
 
 def credentials_of(flags: Mapping[str, Any], prefix: str = "") -> Credentials | None:
     """The credentials that the flags of one image hold. Raises ``UsageError`` as ``check_credentials`` does."""
+    from transship.plugin.credentials import Credentials
+
     check_credentials(flags, prefix)
     token = flags.get(f"{prefix}registry_token")
     if token:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import time
-from datetime import datetime
 from typing import TextIO
 
 _PLAIN = re.compile(r"[A-Za-z0-9\-._/@^+]+")
@@ -61,6 +60,8 @@ class Log:
             extra = "".join(f" \x1b[{colour}m{key}\x1b[0m={_quoted(value)}" for key, value in sorted(fields.items()))
             line = f"\x1b[{colour}m{_LEVELS[level]}\x1b[0m[{seconds:04d}] {message}{' ' if extra else ''}{extra}"
         else:
+            from datetime import datetime
+
             now = datetime.now().astimezone().isoformat(timespec="seconds").replace("+00:00", "Z")
             extra = "".join(f" {key}={_quoted(value)}" for key, value in sorted(fields.items()))
             line = f'time="{now}" level={level} msg={_quoted(message)}{extra}'

@@ -106,7 +106,8 @@ def _put_index(
         raise CopyError(
             f'Manifest list was edited, but we cannot modify it: "{lock}"', operation="manifest", side="destination"
         )
-    session.emit(WritingManifest(session.image, of_index=True))
+    if not session.options.dry_run:
+        session.emit(WritingManifest(session.image, of_index=True))
     failures = []
     for media_type in (plan.preferred, *plan.fallbacks):
         try:

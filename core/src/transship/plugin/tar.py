@@ -1,4 +1,4 @@
-"""Tar archives: what lies where in one, and the headers to write one (POSIX.1-2017 pax and ustar; GNU tar manual).
+"""Tar archives: what lies where in one (POSIX.1-2017 pax and ustar; GNU tar manual).
 
 Nothing is ever extracted: members are found, and read through the archive's own file.
 """
@@ -14,14 +14,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 from transship.errors import TransportError
-from transship.plugin.blob import StreamContent
+from transship.plugin.blob import FileContent, StreamContent
 from transship.plugin.files import reporting, unnamed_file
 
 if TYPE_CHECKING:
     from transship.plugin.context import Context
 
 BLOCK = 512
-REGULAR, SYMBOLIC_LINK, DIRECTORY = b"0", b"2", b"5"
+REGULAR, SYMBOLIC_LINK, DIRECTORY, PAX_HEADER = b"0", b"2", b"5", b"x"
 
 _MAX_MEMBERS = 100_000
 _MAX_HEADER = 1 << 20
@@ -29,12 +29,11 @@ _MAX_HEADERS = 16  # that one member may have before its own
 _MAX_NAMES = 32 << 20
 _MAX_HOPS = 32
 _MAX_DIGITS = 19  # of a size that a 64-bit file can have
-_OCTAL_LIMIT = 8**11
 
 _REGULAR_KINDS = (b"0", b"\0", b"7")
 _HARD_LINK = b"1"
 _WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"5", b"6")
-_EXTENDED, _GLOBAL, _LONG_NAME, _LONG_LINK = (b"x", b"X"), b"g", b"L", b"K"
+_EXTENDED, _GLOBAL, _LONG_NAME, _LONG_LINK = (PAX_HEADER, b"X"), b"g", b"L", b"K"
 _SPARSE = b"S"
 
 
@@ -61,6 +60,45 @@ class TarMember:
 @dataclass(frozen=True, slots=True)
 class _Link:
     target: str
+
+
+class TarArchive:
+    """An archive to read, whatever it comes as: a file, a compressed file, a pipe.
+
+    ``file`` is what its members are read from; ``is_unpacked``: it is an uncompressed copy.
+    """
+
+    def __init__(self, opened: BinaryIO, path: str, context: Context, *, first_counts: bool = False) -> None:
+        """Takes over ``opened``; raises ``TransportError``, naming ``path``, for no sound archive. See ``TarIndex``."""
+        self.path = path
+        self.file = seekable_archive(opened, path, context)
+        self.is_unpacked = self.file is not opened
+        try:
+            self.index = TarIndex(self.file, path, first_counts=first_counts)
+        except BaseException:
+            self.file.close()
+            raise
+
+    def find(self, name: str) -> FileContent | None:
+        """A regular file of the archive; it shares the archive's own file. None: it is not there."""
+        region = self.index.find(name)
+        if region is None:
+            return None
+        return FileContent(self.file, region.offset, region.size, close_file=False)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """A whole file, which must be there and have no more than ``limit`` bytes; raises ``TransportError``."""
+        content = self.find(name)
+        if content is None:
+            raise TransportError(f"{self.path}: file {name[:300]} not found in tar")
+        if content.size > limit:
+            raise TransportError(f"{self.path}: {name[:300]}: exceeded maximum allowed size of {limit} bytes")
+        with reporting("read", self.path):
+            return b"".join(bytes(chunk) for chunk in content)
+
+    def close(self) -> None:
+        """Release the file. May be called more than once."""
+        self.file.close()
 
 
 class TarIndex:
@@ -240,6 +278,13 @@ def _decimal(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else -1
 
 
+def open_input(path: str) -> BinaryIO:
+    """Open a file, a pipe or standard input for reading, unbuffered; raises ``OSError`` as ``open`` does."""
+    if path == "/dev/stdin":  # by its number, which works for sockets too
+        return open(os.dup(0), "rb", buffering=0)
+    return open(path, "rb", buffering=0)
+
+
 def seekable_archive(file: BinaryIO, path: str, context: Context) -> BinaryIO:
     """``file`` itself where it is an uncompressed archive on disk, else an unnamed file with its uncompressed bytes.
 
@@ -276,38 +321,3 @@ def _unpacked(file: BinaryIO, path: str, context: Context) -> BinaryIO:
             unpacked.close()
             raise
     return unpacked
-
-
-def header(name: str, size: int = 0, *, kind: bytes = REGULAR, mode: int = 0o644, link: str = "") -> bytes:
-    """The one block before a member's data, owned by 0:0 and without a time.
-
-    ``name`` and ``link`` are at most 100 bytes. A size of 8 GiB or more is written in GNU's form, so that a
-    header has the same length whatever comes behind it.
-    """
-    encoded_name, encoded_link = name.encode(), link.encode()
-    if max(len(encoded_name), len(encoded_link)) > 100:
-        raise ValueError(f"too long for a tar header: {name} {link}")
-    fields = [
-        encoded_name.ljust(100, b"\0"),
-        b"%07o\0" % mode,
-        b"0000000\0" * 2,  # owner and group
-        b"%011o\0" % size if size < _OCTAL_LIMIT else b"\x80" + size.to_bytes(11, "big"),
-        b"00000000000\0",  # time
-        b" " * 8,  # where the checksum goes
-        kind,
-        encoded_link.ljust(100, b"\0"),
-        b"ustar\0" + b"00",
-        bytes(64),  # names of owner and group
-        b"0000000\0" * 2,  # device
-        bytes(167),  # prefix, padding
-    ]
-    block = b"".join(fields)
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
-
-
-def padding(size: int) -> bytes:
-    """What fills the last block of a member's data."""
-    return bytes(-size % BLOCK)
-
-
-END_OF_ARCHIVE = bytes(2 * BLOCK)

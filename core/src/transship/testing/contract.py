@@ -26,7 +26,8 @@ from transship.errors import (
 )
 from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest, digest_of
-from transship.image.manifest import guess_media_type, parse_manifest
+from transship.image.identification import guess_media_type
+from transship.image.manifest import parse_manifest
 from transship.image.media_types import DOCKER_MANIFEST, INDEX_TYPES, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
 from transship.plugin.blob import BlobReader, Buffer, BytesContent, Content, Expectation
 from transship.plugin.context import Context
@@ -42,7 +43,7 @@ from transship.plugin.transport import (
 )
 from transship.testing.images import PLATFORMS, Image, docker_list, oci_image, oci_index, schema2_image
 
-_PIECE = 1000
+_PIECE = 100
 _THREADS = 4
 _SIGNATURES = (
     Signature(SIMPLE_SIGNING, b"\x90only its first byte matters here"),

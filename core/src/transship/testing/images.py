@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transship.image.digest import Digest, digest_of
-from transship.image.manifest import manifest_digest
+from transship.image.identification import manifest_digest
 from transship.image.media_types import (
     DOCKER_CONFIG,
     DOCKER_FOREIGN_LAYER_GZIP,

@@ -44,11 +44,9 @@ class DirDestination(Destination):
         return self._traits
 
     def reuse_blob(self, descriptor: Descriptor) -> Descriptor | None:
-        if descriptor.digest is None:
-            return None
         found = self._blobs.get(descriptor.digest)
         if found is None:
-            return self._reuse_from_target(descriptor, descriptor.digest)
+            return self._reuse_from_target(descriptor)
         return found if descriptor.size in (-1, found.size) else None
 
     def put_blob(self, blob: BlobReader) -> None:
@@ -86,9 +84,9 @@ class DirDestination(Destination):
                 f"{self._target}: not a containers image directory, don't want to overwrite important data"
             ) from None
 
-    def _reuse_from_target(self, descriptor: Descriptor, digest: Digest) -> Descriptor | None:
+    def _reuse_from_target(self, descriptor: Descriptor) -> Descriptor | None:
         try:
-            file = open_regular(os.path.join(self._target, blob_name(digest)), within=self._target)
+            file = open_regular(os.path.join(self._target, blob_name(descriptor.digest)), within=self._target)
         except (OSError, TransportError):
             return None
         with file:
@@ -124,11 +122,9 @@ class DirDestination(Destination):
         return True
 
     def _path_for(self, descriptor: Descriptor) -> str:
-        assert descriptor.digest is not None  # noqa: S101 - what was read to the end has one
         return os.path.join(self._staging.folder, blob_name(descriptor.digest))
 
     def _remember(self, descriptor: Descriptor) -> None:
-        assert descriptor.digest is not None  # noqa: S101 - what was read to the end has one
         self._blobs[descriptor.digest] = descriptor
 
     def _write(self, name: str, data: bytes) -> None:

@@ -33,8 +33,6 @@ class DirSource(Source):
         return RawManifest(self._read(manifest_name(instance), METADATA_LIMIT), "")
 
     def get_blob(self, descriptor: Descriptor) -> Content:
-        if descriptor.digest is None:
-            raise BlobNotFoundError(f"{self._path}: a blob without digest cannot be found")
         path = self._path_of(blob_name(descriptor.digest))
         with reporting("open", path):
             try:

@@ -16,17 +16,18 @@ from transship.image.digest import Digest
 from transship.image.manifest import ImageManifest, parse_manifest
 from transship.image.media_types import DOCKER_MANIFEST
 from transship.image.strict_json import METADATA_LIMIT, dump_json
+from transship.plugin.archive_target import ArchiveTarget
 from transship.plugin.blob import BlobReader
 from transship.plugin.context import Context
 from transship.plugin.files import reporting
+from transship.plugin.tar_writer import FileTarWriter, StreamTarWriter, TarWriter
 from transship.plugin.transport import Destination, DestinationTraits, LayerCompression
 from transship_docker_archive.earlier import EarlierArchive
 from transship_docker_archive.legacy import REPOSITORIES_FILE, legacy_layers, repositories
 from transship_docker_archive.manifest_items import MANIFEST_FILE, MANIFEST_LIMIT
 from transship_docker_archive.reference import DockerArchiveReference, parse_additional_tags
-from transship_docker_archive.target import Target
-from transship_docker_archive.writer import ArchiveWriter, FileWriter, StreamWriter
 
+_READ_ONLY = 0o444
 _TRAITS = DestinationTraits(
     manifest_types=(DOCKER_MANIFEST,),
     compression=LayerCompression.DECOMPRESS,
@@ -44,10 +45,10 @@ class DockerArchiveDestination(Destination):
         tags = parse_additional_tags(context.options.get("additional-tags", ""))
         self._names = tuple(dict.fromkeys((*([reference.named] if reference.named else ()), *tags)))
         self._context = context
-        self._target = Target(reference.path, may_hold_archive=context.flag("append"))
-        self._earlier = EarlierArchive(reference.path, context) if self._target.holds_archive else None
-        self._opened: ArchiveWriter | None = None
-        self._written: dict[str, Descriptor] = {}
+        self._target = ArchiveTarget(reference.path)
+        self._earlier = self._open_earlier() if self._target.has_content else None
+        self._opened: TarWriter | None = None
+        self._written: dict[Digest, Descriptor] = {}
         self._configs: dict[Digest, bytes] = {}
         self._image: ImageManifest | None = None
 
@@ -56,9 +57,7 @@ class DockerArchiveDestination(Destination):
         return _TRAITS
 
     def reuse_blob(self, descriptor: Descriptor) -> Descriptor | None:
-        if descriptor.digest is None:
-            return None
-        found = self._written.get(_layer_name(descriptor.digest)) or self._find_earlier(descriptor)
+        found = self._written.get(descriptor.digest) or self._find_earlier(descriptor)
         return found if found is not None and descriptor.size in (-1, found.size) else None
 
     def put_blob(self, blob: BlobReader) -> None:
@@ -82,6 +81,7 @@ class DockerArchiveDestination(Destination):
         config_digest, diff_ids = self._digests(self._image)
         with reporting("write", self._target.path):
             self._write_metadata(config_digest, diff_ids)
+            self._target.refuse_change()
             self._target.commit()
 
     def close(self) -> None:
@@ -89,25 +89,32 @@ class DockerArchiveDestination(Destination):
         if self._earlier is not None:
             self._earlier.close()
 
+    def _open_earlier(self) -> EarlierArchive:
+        if not self._context.flag("append"):
+            raise UnsupportedError("docker-archive doesn't support modifying existing images")
+        if self._target.is_stream:
+            raise UnsupportedError(f"{self._target.path}: cannot be appended to, it is no file with a name")
+        return EarlierArchive(self._target.path, self._context)
+
     @property
-    def _writer(self) -> ArchiveWriter:
+    def _writer(self) -> TarWriter:
         if self._opened is None:
             file = self._target.open()
             if self._target.is_stream:
-                self._opened = StreamWriter(file, self._context.temporary_directory)
+                self._opened = StreamTarWriter(file, self._context.temporary_directory, mode=_READ_ONLY)
             else:
-                self._opened = FileWriter(file)
+                self._opened = writer = FileTarWriter(file, mode=_READ_ONLY)
                 if self._earlier is not None:
-                    self._earlier.copy_to(self._opened)
+                    self._earlier.copy_to(writer)
         return self._opened
 
     def _find_earlier(self, descriptor: Descriptor) -> Descriptor | None:
-        if self._earlier is None or descriptor.digest is None:
+        if self._earlier is None:
             return None
         with reporting("read", self._target.path):
             found = self._earlier.verified_blob(_layer_name(descriptor.digest), descriptor)
         if found is not None:
-            self._written[_layer_name(descriptor.digest)] = found
+            self._written[descriptor.digest] = found
         return found
 
     def _put_config(self, blob: BlobReader) -> None:
@@ -117,27 +124,21 @@ class DockerArchiveDestination(Destination):
             if len(data) > METADATA_LIMIT:
                 raise InvalidManifestError(f"image config: exceeded maximum allowed size of {METADATA_LIMIT} bytes")
         digest = blob.descriptor.digest
-        assert digest is not None  # noqa: S101 - what was read to the end has one
         if digest not in self._configs:
             self._configs[digest] = bytes(data)
             with reporting("write", self._target.path):
                 self._add_file(_config_name(digest), bytes(data))
 
     def _put_layer(self, blob: BlobReader) -> None:
-        def name_for(digest: Digest) -> str | None:
-            name = _layer_name(digest)
-            return None if self._has(name) else name
-
         with reporting("write", self._target.path):
-            descriptor = self._writer.add_blob(blob, name_for)
-        assert descriptor.digest is not None  # noqa: S101 - what was read to the end has one
-        self._written[_layer_name(descriptor.digest)] = descriptor
+            descriptor = self._writer.add_blob(blob, _layer_name, self._has)
+        self._written[descriptor.digest] = descriptor
 
-    def _has(self, name: str) -> bool:
-        """Whether a member of that name is there; one of an earlier archive must be what its name says."""
-        if name in self._written:
+    def _has(self, digest: Digest) -> bool:
+        """Whether the layer is there; one of an earlier archive must be what its name says."""
+        if digest in self._written:
             return True
-        return self._earlier is not None and self._earlier.has_blob(name)
+        return self._earlier is not None and self._earlier.has_blob(_layer_name(digest))
 
     def _add_file(self, name: str, data: bytes) -> None:
         if self._earlier is None or not self._earlier.has_file(name, data):
@@ -149,9 +150,9 @@ class DockerArchiveDestination(Destination):
             raise BlobNotFoundError(f"{self._target.path}: the config {config} was not written")
         diff_ids = [layer.descriptor.digest for layer in image.layers]
         for diff_id in diff_ids:
-            if diff_id is None or _layer_name(diff_id) not in self._written:
+            if diff_id not in self._written:
                 raise BlobNotFoundError(f"{self._target.path}: the layer {diff_id} was not written")
-        return config, [diff_id for diff_id in diff_ids if diff_id]
+        return config, diff_ids
 
     def _write_metadata(self, config: Digest, diff_ids: list[Digest]) -> None:
         layers = legacy_layers(diff_ids, self._configs[config])

@@ -11,10 +11,10 @@ from transship.image.strict_json import METADATA_LIMIT, load_json, load_json_obj
 from transship.plugin.blob import holds
 from transship.plugin.context import Context
 from transship.plugin.tar import clean_path
+from transship.plugin.tar_writer import FileTarWriter
 from transship_docker_archive.archive import Archive
 from transship_docker_archive.legacy import REPOSITORIES_FILE
 from transship_docker_archive.manifest_items import MANIFEST_FILE, MANIFEST_LIMIT, normalized_name
-from transship_docker_archive.writer import FileWriter
 
 _OCI_FILES = ("oci-layout", "index.json")
 
@@ -34,7 +34,7 @@ class EarlierArchive:
             self.close()
             raise
 
-    def copy_to(self, writer: FileWriter) -> None:
+    def copy_to(self, writer: FileTarWriter) -> None:
         """Write all members but the two."""
         start = end = 0
         for member in self._archive.index.members:

@@ -44,7 +44,7 @@ class DockerArchiveSource(Source):
 
     def get_blob(self, descriptor: Descriptor) -> Content:
         digest = descriptor.digest
-        if digest is not None and digest in self._layers:
+        if digest in self._layers:
             return self._layers[digest]
         if digest == self._config_digest:
             return BytesContent(self._config)

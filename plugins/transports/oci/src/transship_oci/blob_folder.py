@@ -24,6 +24,8 @@ from transship.plugin.files import (
 class BlobFolder:
     """Writes blobs below ``root``, from several threads if need be; folders are made when they are needed.
 
+    A blob gets its name in ``settle``; until then it has a temporary one, and nobody else can come to rely on it.
+
     ``within`` is the place that nothing may lead out of. ``prefers_links``: blobs that are files of this
     machine are given a further name instead of being copied, where that can be.
     """
@@ -33,13 +35,12 @@ class BlobFolder:
         self._within = within
         self._prefers_links = prefers_links
         self._sizes: dict[Digest, int] = {}
+        self._staged: dict[Digest, str] = {}
         self._made: list[str] = []
 
     def find(self, descriptor: Descriptor) -> int | None:
         """The size of a blob that is here and holds what it should, None if there is none."""
         digest = descriptor.digest
-        if digest is None:
-            return None
         size = self._sizes.get(digest)
         if size is None:
             size = self._verified_size(digest, descriptor)
@@ -55,7 +56,7 @@ class BlobFolder:
             if not (self._prefers_links and self._link(blob)):
                 with temporary_in(self._root) as temporary:
                     blob.write_to(temporary.file)
-                    self._publish(temporary, *read_content(blob))
+                    self._publish(temporary, blob.descriptor.digest, blob.descriptor.size)
 
     def store_bytes(self, data: bytes, digest: Digest) -> None:
         """Keep ``data`` under ``digest``, which must be its own."""
@@ -75,7 +76,11 @@ class BlobFolder:
         self._refuse_astray(self._root)
 
     def settle(self) -> None:
-        """Make all names durable, check that no blob has vanished meanwhile, clear what killed runs left."""
+        """Give blobs their names, durably; check that none has vanished meanwhile; clear what killed runs left."""
+        for digest, staged in self._staged.items():
+            os.replace(staged, self._final_path(digest))
+            with contextlib.suppress(FileNotFoundError):  # renaming onto another name of one file keeps both
+                os.unlink(staged)
         for digest in self._sizes:
             if not os.path.isfile(self._path(digest)):
                 raise TransportError(f"{self._path(digest)} was removed by somebody else meanwhile")
@@ -85,7 +90,11 @@ class BlobFolder:
         sync_folder(self._root)
 
     def abandon(self) -> None:
-        """Remove the folders that this object made, as far as they are empty."""
+        """Remove blobs that have no name yet, and the folders that this object made, as far as they are empty."""
+        for staged in self._staged.values():
+            with contextlib.suppress(OSError):
+                os.unlink(staged)
+        self._staged.clear()
         while self._made:
             with contextlib.suppress(OSError):
                 os.rmdir(self._made.pop())
@@ -108,19 +117,19 @@ class BlobFolder:
 
     def _link(self, blob: BlobReader) -> bool:
         path = unused_name(self._root)
-        try:
-            if not blob.link_to(path):
-                return False
-            digest, size = read_content(blob)
-            os.replace(path, self._final_path(digest))
-        finally:
-            with contextlib.suppress(FileNotFoundError):  # renaming onto another name of one file keeps both
-                os.unlink(path)
-        self._sizes[digest] = size
+        if not blob.link_to(path):
+            return False
+        self._stage(path, blob.descriptor.digest, blob.descriptor.size)
         return True
 
     def _publish(self, temporary: TemporaryFile, digest: Digest, size: int) -> None:
-        temporary.publish(self._final_path(digest))
+        path = unused_name(self._root)
+        temporary.publish(path)
+        self._stage(path, digest, size)
+
+    def _stage(self, path: str, digest: Digest, size: int) -> None:
+        if self._staged.setdefault(digest, path) != path:  # another thread was first
+            os.unlink(path)
         self._sizes[digest] = size
 
     def _final_path(self, digest: Digest) -> str:
@@ -134,14 +143,6 @@ class BlobFolder:
         real, place = os.path.realpath(folder), os.path.realpath(self._within)
         if real != place and not real.startswith(place.rstrip("/") + "/"):
             raise TransportError(f"{folder}: leads out of {self._within}")
-
-
-def read_content(blob: BlobReader) -> tuple[Digest, int]:
-    """Digest and size of a blob that was read to its end."""
-    descriptor = blob.descriptor
-    if descriptor.digest is None:
-        raise RuntimeError("a blob that was read has a digest")
-    return descriptor.digest, descriptor.size
 
 
 def make_folders(path: str) -> list[str]:

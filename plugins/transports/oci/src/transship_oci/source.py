@@ -31,8 +31,6 @@ class LayoutSource(Source):
             raise TransportError(str(error)) from None
 
     def get_blob(self, descriptor: Descriptor) -> Content:
-        if descriptor.digest is None:
-            raise BlobNotFoundError("a blob without a digest cannot be read")
         try:
             return self._store.open_blob(descriptor.digest)
         except BlobNotFoundError:

@@ -7,41 +7,49 @@ import os
 import stat
 from typing import BinaryIO
 
-from transship.errors import TransportError, UnsupportedError
+from transship.errors import TransportError
 from transship.plugin.files import TemporaryFile, names_open_file, remove_stale, reporting, sync_folder, temporary_in
-from transship_docker_archive.writer import open_stream
+
+_STANDARD_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 
 
-class Target:
-    """A file that appears under its name only when it is whole, or a pipe or device that is written through."""
+class ArchiveTarget:
+    """A file that appears under its name only when it is whole, or a pipe or device that is written through.
 
-    def __init__(self, path: str, *, may_hold_archive: bool = False) -> None:
+    ``is_stream`` tells the two apart.
+    """
+
+    def __init__(self, path: str) -> None:
         """Raises ``TransportError`` where nothing can be written. Nothing is changed yet."""
         self.path = path
-        self._may_hold_archive = may_hold_archive
         self._resources = contextlib.ExitStack()
         self._temporary: TemporaryFile | None = None
         self._found = self._status()
+        if self._found is not None and stat.S_ISDIR(self._found.st_mode):
+            raise TransportError(f'opening file "{path}": open {path}: is a directory')
         self.is_stream = _is_stream(path, self._found)
-        self._refuse_content()
 
     @property
-    def holds_archive(self) -> bool:
-        """Whether there is a file with something in it."""
-        return self._found is not None and self._found.st_size > 0 and not self.is_stream
+    def has_content(self) -> bool:
+        """Whether there is a regular file with something in it."""
+        return self._found is not None and stat.S_ISREG(self._found.st_mode) and self._found.st_size > 0
 
     def open(self) -> BinaryIO:
         """The unbuffered file to write to; one that is not a stream can be read too."""
         if self.is_stream:
-            return self._resources.enter_context(open_stream(self.path))
+            return self._resources.enter_context(_open_stream(self.path))
         folder, name = os.path.split(self.path)
         self._temporary = self._resources.enter_context(temporary_in(folder, name))
         return self._temporary.file
 
+    def refuse_change(self) -> None:
+        """Raise ``TransportError`` if the file that is there is not what was found at first."""
+        if not self.is_stream and _identity(self._status()) != _identity(self._found):
+            raise TransportError(f"{self.path} was changed by somebody else meanwhile")
+
     def commit(self) -> None:
-        """Let the file appear under its name, if nothing else has appeared there meanwhile."""
+        """Let the file appear under its name, with the mode of the one that it replaces."""
         if self._temporary is not None:
-            self._refuse_change()
             mode = stat.S_IMODE(self._found.st_mode) if self._found else 0o644
             self._temporary.publish(self.path, mode)
             folder, name = os.path.split(self.path)
@@ -50,7 +58,7 @@ class Target:
         self.close()
 
     def close(self) -> None:
-        """Release everything; what was not committed is gone."""
+        """Release everything; what was not committed is gone. May be called more than once."""
         self._resources.close()
 
     def _status(self) -> os.stat_result | None:
@@ -63,22 +71,6 @@ class Target:
                 return None
             raise
 
-    def _refuse_content(self) -> None:
-        status = self._found
-        if status is None:
-            return
-        if stat.S_ISDIR(status.st_mode):
-            raise TransportError(f'opening file "{self.path}": open {self.path}: is a directory')
-        if stat.S_ISREG(status.st_mode) and status.st_size:
-            if not self._may_hold_archive:
-                raise UnsupportedError("docker-archive doesn't support modifying existing images")
-            if self.is_stream:
-                raise UnsupportedError(f"{self.path}: cannot be appended to, it is no file with a name")
-
-    def _refuse_change(self) -> None:
-        if _identity(self._status()) != _identity(self._found):
-            raise TransportError(f"{self.path} was changed by somebody else meanwhile")
-
 
 def _identity(status: os.stat_result | None) -> tuple[int, ...]:
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) if status else ()
@@ -89,3 +81,9 @@ def _is_stream(path: str, status: os.stat_result | None) -> bool:
     if names_open_file(path):
         return True
     return status is not None and not stat.S_ISREG(status.st_mode)
+
+
+def _open_stream(path: str) -> BinaryIO:
+    number = _STANDARD_STREAMS.get(path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC) if number is None else os.dup(number)
+    return open(descriptor, "wb", buffering=0)

@@ -1,0 +1,83 @@
+"""Log lines, on a terminal and elsewhere."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import re
+
+import pytest
+
+from transship.cli.output import Log, printable
+
+
+def _line(message: str, **fields: str) -> str:
+    stream = io.StringIO()
+    Log(stream).warning(message, **fields)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("word", "word"),
+        ("docker.io/library/app@sha256^+-_", "docker.io/library/app@sha256^+-_"),
+        ("two words", '"two words"'),
+        ("a:b", '"a:b"'),
+        ('say "x"', '"say \\"x\\""'),
+        ("back\\slash", '"back\\\\slash"'),
+        ("two\nlines", '"two\\nlines"'),
+        ("", '""'),
+    ],
+)
+def test_message_is_quoted_where_need_be(message, shown):
+    assert re.fullmatch(r'time="[^"]+" level=warning msg=(.*)\n', _line(message), re.DOTALL)[1] == shown
+
+
+def test_time_is_rfc_3339():
+    assert re.match(r'time="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)" ', _line("x"))
+
+
+def test_further_values_are_sorted_and_quoted():
+    assert _line("x", zebra="1", apple="a b").endswith('msg=x apple="a b" zebra=1\n')
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\x07", "\x9b31m", "\r", "\u202e", "\u2028", "\x00", "\udc80"])
+def test_nothing_can_steer_a_terminal(hostile):
+    shown = _line(f"name{hostile}")
+    assert hostile not in shown
+    shown.encode("utf-8")
+    assert printable(hostile) != hostile
+
+
+def test_debug_lines_are_shown_only_if_asked_for():
+    stream = io.StringIO()
+    log = Log(stream)
+    log.debug("hidden")
+    log.debug_enabled = True
+    log.debug("shown")
+    assert "hidden" not in stream.getvalue()
+    assert "level=debug msg=shown" in stream.getvalue()
+
+
+class _Closed(io.StringIO):
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+def test_stream_that_nobody_reads_is_no_error():
+    Log(_Closed()).fatal("nobody hears")
+
+
+def test_terminal_gets_short_coloured_lines():
+    master, slave = pty.openpty()
+    with open(slave, "w", encoding="utf-8") as stream:
+        log = Log(stream)
+        log.fatal("two\nlines")
+        log.warning("careful", key="a b")
+        shown = os.read(master, 4096).decode().replace("\r\n", "\n")
+    os.close(master)
+    assert shown.startswith("\x1b[31mFATA\x1b[0m[0000] two\nlines\n")
+    assert "\x1b[33mWARN\x1b[0m[0000] careful" in shown
+    assert '="a b"' in shown

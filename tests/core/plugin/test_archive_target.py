@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from transship.errors import TransportError
+from transship.plugin.archive_target import ArchiveTarget
+
+
+def write_to(path, data=b"new"):
+    target = ArchiveTarget(str(path))
+    target.open().write(data)
+    return target
+
+
+def test_file_appears_at_commit(tmp_path):
+    target = write_to(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    target.commit()
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o644
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_nothing_stays_without_commit(tmp_path):
+    target = write_to(tmp_path / "a")
+    target.close()
+    target.close()
+    assert os.listdir(tmp_path) == []
+
+
+def test_replaced_file_hands_on_its_mode(tmp_path):
+    (tmp_path / "a").touch(mode=0o600)
+    write_to(tmp_path / "a").commit()
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("data", [b"", b"old"])
+def test_content_is_told_from_an_empty_file(tmp_path, data):
+    (tmp_path / "a").write_bytes(data)
+    assert ArchiveTarget(str(tmp_path / "a")).has_content == bool(data)
+
+
+def test_change_by_others_is_noticed(tmp_path):
+    target = write_to(tmp_path / "a")
+    target.refuse_change()
+    (tmp_path / "a").write_bytes(b"by others")
+    with pytest.raises(TransportError, match="changed by somebody else"):
+        target.refuse_change()
+    target.close()
+
+
+@pytest.mark.parametrize("name", ["", "folder", "none/a", "file/a"])
+def test_place_that_cannot_be_written_is_refused(tmp_path, monkeypatch, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TransportError):
+        ArchiveTarget(name)
+
+
+def test_device_is_written_through():
+    target = write_to("/dev/null")
+    assert target.is_stream
+    assert not target.has_content
+    target.commit()
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_standard_output_is_a_stream_even_if_it_is_a_file(tmp_path):
+    assert ArchiveTarget("/dev/stdout").is_stream

@@ -1,0 +1,81 @@
+"""Where a policy is looked for."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from transship.errors import PolicyError
+from transship.policy import files
+from transship.policy.files import default_paths, load_policy
+
+ACCEPTING = b'{"default": [{"type": "insecureAcceptAnything"}]}'
+REJECTING = b'{"default": [{"type": "reject"}]}'
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    user, system = tmp_path / "user.json", tmp_path / "system.json"
+    monkeypatch.setattr(files, "default_paths", lambda: (str(user), str(system)))
+    return user, system
+
+
+def test_default_places_are_the_usual_ones(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert default_paths() == ("/home/me/.config/containers/policy.json", "/etc/containers/policy.json")
+
+
+@pytest.mark.parametrize("path", [None, ""])
+def test_users_policy_is_used_alone(places, path):
+    user, system = places
+    system.write_bytes(REJECTING)
+    assert load_policy(path).default[0].type == "reject"
+    user.write_bytes(ACCEPTING)
+    assert load_policy(path).default[0].type == "insecureAcceptAnything"
+
+
+def test_broken_policy_of_the_user_is_not_passed_over(places):
+    user, system = places
+    system.write_bytes(ACCEPTING)
+    user.write_bytes(b"{}")
+    with pytest.raises(PolicyError, match=r"user\.json"):
+        load_policy()
+
+
+def test_link_to_nowhere_is_not_passed_over(places):
+    user, system = places
+    system.write_bytes(ACCEPTING)
+    user.symlink_to("nowhere")
+    with pytest.raises(PolicyError, match="no such file"):
+        load_policy()
+
+
+def test_without_any_policy_the_ways_out_are_told(places):
+    with pytest.raises(PolicyError, match="no policy.json file found") as caught:
+        load_policy()
+    for way_out in (str(places[0]), str(places[1]), "--policy", "--insecure-policy", "transship policy init"):
+        assert way_out in str(caught.value)
+
+
+def test_named_policy_is_the_only_one(places, tmp_path):
+    places[0].write_bytes(REJECTING)
+    (tmp_path / "mine.json").write_bytes(ACCEPTING)
+    assert load_policy(str(tmp_path / "mine.json")).default[0].type == "insecureAcceptAnything"
+
+
+@pytest.mark.parametrize("name", ["none.json", "folder", "locked.json"])
+def test_unreadable_policy_is_refused(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "locked.json").mkdir(mode=0)
+    with pytest.raises(PolicyError, match=name):
+        load_policy(str(tmp_path / name))
+
+
+def test_policy_may_come_through_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(ACCEPTING,))
+    writer.start()
+    assert load_policy(str(tmp_path / "pipe")).default[0].type == "insecureAcceptAnything"
+    writer.join()
