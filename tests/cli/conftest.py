@@ -27,7 +27,7 @@ class Outcome:
     def fatal(self) -> str:
         """The one fatal line's message, as it was quoted."""
         (message,) = re.findall(r'level=fatal msg=(?:"(.*)"|(\S+))$', self.err, re.MULTILINE)
-        return (message[0] or message[1]).replace('\\"', '"').replace("\\n", "\n")
+        return (message[0] or message[1]).replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t")
 
 
 @pytest.fixture

@@ -236,11 +236,10 @@ def _compared(cell: Cell, ours: Run, theirs: Run, folder: Path) -> Verdict:
         return Verdict(cell, OTHER, f"we copied what Skopeo refuses: {theirs.said}")
     stored = media.read(cell.destination, ours.path)
     media.check(stored)
-    if theirs.succeeded:
-        _read_by_skopeo(ours, stored, folder)
-        if difference is None or difference.alike:
-            recompressed = cell.source == "docker-archive" or "uncompressed" in cell.image
-            media.compare(stored, media.read(cell.destination, theirs.path), recompressed=recompressed)
+    _read_by_skopeo(ours, stored, folder)
+    if theirs.succeeded and (difference is None or difference.alike):
+        recompressed = cell.source == "docker-archive" or "uncompressed" in cell.image
+        media.compare(stored, media.read(cell.destination, theirs.path), recompressed=recompressed)
     if cell.destination == "oci" and media.is_plain_oci_image(stored):
         _unpacked_by_umoci(ours, folder)
     return Verdict(cell, DONE)

@@ -134,6 +134,10 @@ class PluginManager(pluggy.PluginManager):
 
     def parse_reference(self, text: str) -> tuple[Transport, Reference]:
         """Read ``transport:rest``, loading the one plugin that it names."""
+        try:
+            text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise InvalidReferenceError(f"Invalid image name {text!a}, it holds half a character") from None
         name, colon, rest = text.partition(":")
         if not colon:
             raise InvalidReferenceError(f'Invalid image name "{text}", expected colon-separated transport:reference')

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from click.core import iter_params_for_processing
@@ -240,8 +240,3 @@ def _is_boolean(option: click.Option) -> bool:
 
 def _shown(option: click.Option) -> str:
     return ", ".join(sorted(option.opts, key=len))
-
-
-def refuse(message: str) -> NoReturn:
-    """End the command with a usage error."""
-    raise UsageError(message)

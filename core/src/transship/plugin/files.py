@@ -103,7 +103,8 @@ def remove_stale(folder: str | os.PathLike[str], name: str = "transship", *, sec
                 continue
             with contextlib.suppress(OSError):
                 status = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode) and status.st_mtime < limit:
+                is_linked = status.st_nlink > 1  # then its time is that of its other name, not of its making
+                if stat.S_ISREG(status.st_mode) and status.st_mtime < limit and not is_linked:
                     os.unlink(entry.path)
 
 

@@ -92,12 +92,14 @@ def test_folders_of_a_failed_run_are_removed(tmp_path):
 
 def test_failed_run_leaves_an_existing_layout_alone(tmp_path, image):
     image.write_to(opened(tmp_path / "layout"))
-    before = (tmp_path / "layout" / "index.json").read_bytes()
+    before = tree(tmp_path / "layout")
+    index = (tmp_path / "layout" / "index.json").read_bytes()
     destination = opened(tmp_path / "layout", "v2")
     destination.put_blob(blob(b"more"))
     destination.put_manifest(b"{}", OCI_MANIFEST)
     destination.close()
-    assert (tmp_path / "layout" / "index.json").read_bytes() == before
+    assert tree(tmp_path / "layout") == before
+    assert (tmp_path / "layout" / "index.json").read_bytes() == index
 
 
 def test_index_and_instances_are_stored_and_only_the_index_is_named(tmp_path, image):
@@ -130,6 +132,7 @@ def test_blob_of_sha512_lies_in_its_own_folder(tmp_path):
     digest = digest_of(b"data", "sha512")
     destination = opened(tmp_path / "layout")
     destination.put_blob(blob(b"data", digest, 4))
+    destination.commit()
     assert blob_file(tmp_path / "layout", digest).read_bytes() == b"data"
 
 
@@ -148,8 +151,9 @@ def test_blob_with_wrong_bytes_is_not_reused_but_replaced(tmp_path, image):
     destination = opened(tmp_path / "layout")
     assert destination.reuse_blob(descriptor) is None
     destination.put_blob(blob(data, descriptor.digest, descriptor.size))
-    assert path.read_bytes() == data
     assert destination.reuse_blob(descriptor) == descriptor
+    destination.commit()
+    assert path.read_bytes() == data
 
 
 def test_blob_of_another_size_is_not_reused(tmp_path, image):
@@ -240,6 +244,7 @@ def test_local_blob_is_linked_on_demand(tmp_path, again):
         content = FileContent(open_regular(origin))
         destination.put_blob(BlobReader(content, Descriptor(OCI_LAYER, digest_of(b"data"), 4)))
         content.close()
+    destination.commit()
     path = blob_file(tmp_path / "layout", digest_of(b"data"))
     assert path.stat().st_ino == origin.stat().st_ino
     assert os.listdir(tmp_path / "layout" / "blobs") == ["sha256"]
@@ -291,6 +296,7 @@ def test_blobs_may_come_from_several_threads(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
+    destination.commit()
     assert all(blob_file(tmp_path / "layout", digest_of(data)).read_bytes() == data for data in datas)
 
 

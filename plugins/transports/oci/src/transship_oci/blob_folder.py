@@ -128,6 +128,7 @@ class BlobFolder:
         self._stage(path, digest, size)
 
     def _stage(self, path: str, digest: Digest, size: int) -> None:
+        self._refuse_astray(os.path.dirname(self._path(digest)))
         if self._staged.setdefault(digest, path) != path:  # another thread was first
             os.unlink(path)
         self._sizes[digest] = size

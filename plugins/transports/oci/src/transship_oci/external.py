@@ -106,7 +106,10 @@ def _close_answer(error: Exception) -> None:
 
 def _reason(error: Exception) -> str:
     status = getattr(error, "code", None)
-    return f"unexpected HTTP status {status}" if status else f"{type(error).__name__}: {error}"
+    if status:
+        return f"unexpected HTTP status {status}"
+    cause = getattr(error, "reason", error)  # a URLError's own text wraps it
+    return (getattr(cause, "strerror", None) or str(cause) or type(cause).__name__).lower()
 
 
 class _ExternalContent(Content):

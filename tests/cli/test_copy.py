@@ -1,0 +1,391 @@
+"""transship copy, as its users see it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from transship.image.digest import digest_of
+from transship.testing.images import PLATFORMS, docker_list, image_with_foreign_layer, oci_image, oci_index, schema2_image
+from transship.testing.writers import write_dir
+
+SOURCES = ["oci:layout:v1", "oci:layout:zstd", "dir:folder", "dir:old", "docker-archive:archive.tar", "dir:list"]
+DESTINATIONS = ["dir:target", "oci:target:new", "oci-archive:target", "docker-archive:target:example.com/new:1"]
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def _manifest(folder: str = "target") -> bytes:
+    return Path(folder, "manifest.json").read_bytes()
+
+
+@pytest.mark.interop
+class TestLikeSkopeo:
+    @pytest.mark.parametrize("flags", [[], ["-q"], ["--remove-signatures"], ["--all"]])
+    @pytest.mark.parametrize("source", ["oci:layout:v1", "dir:folder", "dir:list", "docker-archive:archive.tar"])
+    def test_lines_are_the_same_but_for_the_order_of_blobs(self, run, images, source, flags):
+        args = ["copy", *flags, source, "dir:target"]
+        expected = subprocess.run(
+            ["skopeo", "--insecure-policy", *args], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        subprocess.run(["rm", "-rf", "target"], check=True)
+        lines = run(*args).lines
+        # this old release still announces that it stores signatures when there are none
+        expected = [line for line in expected if line != "Storing signatures"]
+        assert sorted(lines) == sorted(expected)
+        assert [line for line in lines if "blob" not in line] == [line for line in expected if "blob" not in line]
+
+    @pytest.mark.parametrize("source", SOURCES)
+    def test_folder_is_the_same_as_skopeos(self, run, images, source):
+        if source == "oci:layout:zstd":
+            source = "oci:layout:plain"  # the old release knows no zstd in manifests
+        subprocess.run(["skopeo", "--insecure-policy", "copy", "-q", source, "dir:expected"], check=True)
+        assert run("copy", "-q", source, "dir:target").code == 0
+        assert _tree(images / "target") == _tree(images / "expected")
+
+    @pytest.mark.parametrize(
+        "args",
+        [
+            "oci:layout:none-such-place:x dir:t",
+            "dir:none dir:t",
+            "--format nope dir:folder dir:t",
+            "--multi-arch nope dir:list dir:t",
+            "--all --multi-arch all dir:list dir:t",
+            "--src-creds  dir:folder dir:t",
+            "--src-username x dir:folder dir:t",
+            "--dest-password x dir:folder dir:t",
+            "--dest-creds x --dest-no-creds dir:folder dir:t",
+            "--additional-tag A:x dir:folder docker-archive:t",
+            "--additional-tag a dir:folder docker-archive:t",
+            "--dest-compress-format nope dir:folder oci:t:x",
+            "--dest-force-compress-format dir:folder oci:t:x",
+            "--all dir:list docker-archive:t:x:y",
+            "--all --preserve-digests --format oci dir:list dir:t",
+            "--digestfile none/digest dir:folder dir:t",
+            "--override-arch mips dir:list dir:t",
+            "dir:folder dir:layout",
+            "dir:folder nowhere:x",
+        ],
+    )
+    def test_what_skopeo_refuses_is_refused(self, run, images, args):
+        words = args.split(" ")
+        expected = subprocess.run(["skopeo", "--insecure-policy", "copy", *words], capture_output=True, check=False)
+        outcome = run("copy", *words)
+        assert expected.returncode != 0
+        assert outcome.code == 1
+        assert outcome.fatal
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("destination", DESTINATIONS)
+def test_any_image_goes_anywhere_and_can_be_inspected_there(run, images, source, destination):
+    outcome = run("copy", source, destination)
+    assert (outcome.code, outcome.err) == (0, "")
+    place = destination if not destination.startswith("docker") else "docker-archive:target"
+    assert run("inspect", place).code == 0
+
+
+class TestResults:
+    def test_quiet_copy_says_nothing(self, run, images):
+        outcome = run("copy", "-q", "dir:folder", "dir:target")
+        assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+
+    @pytest.mark.parametrize(
+        ("args", "digest"),
+        [
+            (["oci:layout:v1"], oci_image().digest),
+            (["--all", "dir:list"], docker_list().digest),
+            (["oci:layout:index"], oci_index().instances[0].digest),
+        ],
+    )
+    def test_digest_is_written_without_a_newline(self, run, images, args, digest):
+        Path("digest").write_text("something longer than any digest could ever be" * 9)
+        command = ["--override-arch", "amd64", "copy", "--digestfile", "digest", *args, "dir:target"]
+        assert run(*command).code == 0
+        assert Path("digest").read_text() == str(digest)
+
+    def test_digest_is_that_of_what_was_written(self, run, images):
+        assert run("copy", "--format", "v2s2", "--digestfile", "digest", "oci:layout:v1", "dir:target").code == 0
+        assert Path("digest").read_text() == str(digest_of(_manifest()))
+
+    @pytest.mark.parametrize(("flag", "word"), [("oci", "vnd.oci.image.manifest"), ("v2s2", "manifest.v2+json")])
+    @pytest.mark.parametrize("source", ["oci:layout:v1", "dir:folder", "dir:old"])
+    def test_format_is_what_was_asked_for(self, run, images, source, flag, word):
+        assert run("copy", "-f", flag, source, "dir:target").code == 0
+        assert word in json.loads(_manifest())["mediaType"]
+
+    def test_copy_onto_itself_leaves_the_image(self, run, images):
+        before = _tree(images / "folder")
+        assert run("copy", "dir:folder", "dir:folder").code == 0
+        assert _tree(images / "folder") == before
+
+    def test_failed_copy_leaves_the_old_image(self, run, images):
+        broken = schema2_image()
+        write_dir(broken, images / "broken")
+        layer = max(broken.blobs.values(), key=len)
+        (images / "broken" / digest_of(layer).encoded).write_bytes(b"x" * len(layer))
+        assert run("copy", "oci:layout:v1", "dir:target").code == 0
+        before = _tree(images / "target")
+        outcome = run("copy", "dir:broken", "dir:target")
+        assert outcome.code == 1
+        assert _tree(images / "target") == before
+        assert sorted(os.listdir()) == sorted(["layout", "folder", "old", "list", "archive.tar", "broken", "target"])
+
+
+class TestSeveralDestinations:
+    def test_all_get_the_image(self, run, images):
+        args = ["--also-to", "oci:b:v1", "--also-to=docker-archive:c.tar:example.com/c:1", "dir:folder", "dir:a"]
+        outcome = run("copy", *args)
+        assert (outcome.code, outcome.err) == (0, "")
+        config = run("inspect", "--config", "dir:a").out
+        assert run("inspect", "--config", "oci:b:v1").out == config
+        assert json.loads(run("inspect", "docker-archive:c.tar").out)["Architecture"] == "amd64"
+
+    def test_each_blob_is_announced_once(self, run, images):
+        lines = run("copy", "--also-to", "oci:b:v1", "oci:layout:v1", "dir:a").lines
+        blobs = [line for line in lines if line.startswith("Copying")]
+        assert len(blobs) == len(set(blobs)) == 3
+
+    def test_one_that_cannot_be_written_stops_all(self, run, images):
+        outcome = run("copy", "--also-to", "dir:layout", "dir:folder", "dir:a")
+        assert outcome.code == 1
+        assert not (images / "a").exists()
+
+    def test_wrong_name_is_refused_before_anything_is_done(self, run, images):
+        outcome = run("copy", "--also-to", "nowhere:x", "dir:folder", "dir:a")
+        assert outcome.fatal.startswith("Invalid destination name nowhere:x")
+        assert not (images / "a").exists()
+
+
+class TestDryRun:
+    @pytest.mark.parametrize("source", SOURCES)
+    @pytest.mark.parametrize("destination", DESTINATIONS)
+    def test_nothing_changes(self, run, images, source, destination):
+        before = _tree(images)
+        outcome = run("copy", "--dry-run", "--digestfile", "digest", source, destination)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert outcome.lines[-1].startswith("Would copy ")
+        assert not any(line.startswith(("Copying blob", "Writing")) for line in outcome.lines)
+        assert _tree(images) == before
+        assert not (images / "target").exists()
+
+    def test_what_is_there_is_told(self, run, images):
+        run("copy", "oci:layout:v1", "oci:target:a")
+        before = _tree(images)
+        outcome = run("copy", "--dry-run", "oci:layout:v1", "oci:target:b")
+        assert "Would copy 0 blobs (0 bytes)" in outcome.lines[-1]
+        assert "3 are there already" in outcome.lines[-1]
+        assert _tree(images) == before
+
+
+class TestIndexes:
+    def test_platform_is_chosen(self, run, images):
+        assert run("--override-arch", "s390x", "copy", "oci:layout:index", "dir:target").code == 0
+        assert digest_of(_manifest()) == oci_index().instances[4].digest
+
+    @pytest.mark.parametrize(
+        "flags",
+        [
+            ["--platform", "linux/arm64", "--platform", "linux/s390x"],
+            ["--multi-arch", "linux/arm64,linux/s390x"],
+        ],
+    )
+    @pytest.mark.parametrize("source", ["oci:layout:index", "dir:list"])
+    def test_some_platforms_are_copied_and_the_index_stays(self, run, images, flags, source):
+        outcome = run("copy", *flags, source, "dir:target")
+        assert "Copying 2 images generated from 6 images in list" in outcome.lines
+        assert len(list((images / "target").glob("*.manifest.json"))) == 2
+        assert len(json.loads(_manifest())["manifests"]) == len(PLATFORMS)
+
+    @pytest.mark.parametrize("source", ["oci:layout:index", "dir:list"])
+    def test_stripped_index_has_only_what_was_copied(self, run, images, source):
+        flags = ["--platform", "linux/arm64", "--platform=linux/s390x", "--strip-sparse-manifest-list"]
+        assert run("copy", *flags, source, "dir:target").code == 0
+        entries = json.loads(_manifest())["manifests"]
+        assert [entry["platform"]["architecture"] for entry in entries] == ["arm64", "s390x"]
+        assert run("copy", "--all", "dir:target", "oci:again:x").code == 0
+
+    def test_index_alone_is_copied(self, run, images):
+        assert run("copy", "--multi-arch", "index-only", "dir:list", "dir:target").code == 0
+        assert _manifest() == docker_list().manifest
+        assert sorted(os.listdir("target")) == ["manifest.json", "version"]
+
+    @pytest.mark.parametrize(
+        "flags",
+        [
+            ["--all", "--platform", "linux/amd64"],
+            ["--multi-arch", "all", "--platform", "linux/amd64"],
+            ["--platform", "nonsense"],
+            ["--platform", "linux/mips"],
+            ["--multi-arch", "linux/amd64,"],
+            ["--multi-arch="],
+        ],
+    )
+    def test_contradictions_are_refused(self, run, images, flags):
+        outcome = run("copy", *flags, "dir:list", "dir:target")
+        assert outcome.code == 1
+        assert not (images / "target").exists()
+
+
+class TestOwnFlags:
+    def test_annotations_are_set(self, run, images):
+        flags = ["--annotation", "org.example.a=1", "--annotation", "org.example.b=x=y"]
+        assert run("copy", *flags, "oci:layout:v1", "dir:target").code == 0
+        assert json.loads(_manifest())["annotations"] == {"org.example.a": "1", "org.example.b": "x=y"}
+
+    @pytest.mark.parametrize("text", ["novalue", "=x", ""])
+    def test_annotation_without_a_name_or_value_is_refused(self, run, images, text):
+        assert "expected NAME=VALUE" in run("copy", "--annotation", text, "oci:layout:v1", "dir:target").fatal
+
+    def test_blobs_are_linked_only_if_asked(self, run, images):
+        layer = max(schema2_image().blobs, key=lambda digest: len(schema2_image().blobs[digest])).encoded
+        assert run("copy", "dir:folder", "dir:copied").code == 0
+        assert run("copy", "--link", "dir:folder", "dir:linked").code == 0
+        assert not os.path.samefile(images / "folder" / layer, images / "copied" / layer)
+        assert os.path.samefile(images / "folder" / layer, images / "linked" / layer)
+
+    def test_link_is_refused_where_it_means_nothing(self, run, images):
+        assert "link" in run("copy", "--link", "dir:folder", "docker-archive:t.tar:x:1").fatal
+
+    @pytest.mark.parametrize("number", ["1", "3", "100"])
+    def test_any_number_of_blobs_at_the_same_time(self, run, images, number):
+        assert run("copy", "--image-parallel-copies", number, "dir:folder", "dir:target").code == 0
+
+    @pytest.mark.parametrize("number", ["-1", "x", ""])
+    def test_wrong_number_is_refused(self, run, images, number):
+        assert run("copy", "--image-parallel-copies", number, "dir:folder", "dir:target").code == 1
+
+    def test_option_of_a_transport_is_given(self, run, images):
+        assert run("copy", "--dest-opt", "compress=true", "oci:layout:plain", "dir:target").code == 0
+        assert "gzip" in json.loads(_manifest())["layers"][0]["mediaType"]
+
+    @pytest.mark.parametrize("pair", ["nonsense=1", "compress=maybe", "compress", "=x"])
+    def test_unknown_option_of_a_transport_is_refused(self, run, images, pair):
+        assert run("copy", "--dest-opt", pair, "dir:folder", "dir:target").code == 1
+        assert not (images / "target").exists()
+
+
+class TestCompression:
+    @pytest.mark.parametrize("wanted", ["gzip", "zstd"])
+    @pytest.mark.parametrize("source", ["oci:layout:v1", "oci:layout:plain", "oci:layout:zstd", "dir:folder"])
+    def test_layers_are_compressed_as_asked(self, run, images, source, wanted):
+        flags = ["--dest-compress", "--dest-compress-format", wanted]
+        outcome = run("copy", *flags, source, "dir:target")
+        assert (outcome.code, outcome.err) == (0, "")
+        types = [layer["mediaType"] for layer in json.loads(_manifest())["layers"]]
+        assert all(kind.endswith((wanted, f"tar.{wanted}")) for kind in types)
+        assert run("copy", "dir:target", "docker-archive:check.tar:x:1").code == 0
+
+    @pytest.mark.parametrize("source", ["oci:layout:v1", "oci:layout:zstd", "dir:folder"])
+    def test_layers_are_decompressed_for_a_folder_if_asked(self, run, images, source):
+        assert run("copy", "--dest-decompress", source, "dir:target").code == 0
+        for tar in oci_image().tars:
+            assert (images / "target" / digest_of(tar).encoded).read_bytes() == tar
+
+    def test_layers_are_compressed_for_a_layout_unless_asked(self, run, images):
+        assert run("copy", "oci:layout:plain", "oci:a:x").code == 0
+        assert run("copy", "--dest-oci-accept-uncompressed-layers", "oci:layout:plain", "oci:b:x").code == 0
+        assert "gzip" in run("inspect", "--raw", "oci:a:x").out
+        assert "gzip" not in run("inspect", "--raw", "oci:b:x").out
+
+    def test_flags_for_folders_only_warn_elsewhere(self, run, images):
+        outcome = run("copy", "--dest-compress", "oci:layout:v1", "oci:target:x")
+        assert outcome.code == 0
+        assert "can only be used if the destination transport is 'dir'" in outcome.err
+        assert "level=warning" in outcome.err
+
+    @pytest.mark.parametrize("level", ["0", "99", "-5"])
+    def test_wrong_level_is_refused_in_one_line(self, run, images, level):
+        flags = ["--dest-compress", "--dest-compress-format", "gzip", f"--dest-compress-level={level}"]
+        outcome = run("copy", *flags, "oci:layout:plain", "dir:target")
+        assert outcome.code in (0, 1)
+        assert "Traceback" not in outcome.err
+
+    def test_preserved_digests_are_preserved_or_refused(self, run, images):
+        assert run("copy", "--preserve-digests", "oci:layout:plain", "oci:target:x").code == 0
+        assert run("inspect", "--raw", "oci:target:x").out.encode() == oci_image(compression="").manifest
+        assert run("copy", "--preserve-digests", "oci:layout:v1", "docker-archive:t.tar:x:1").code == 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--src-tls-verify=false", "--dest-tls-verify"],
+        ["--src-creds", "a:b", "--dest-creds", "c"],
+        ["--screds", "a:b", "--dcreds", "c:d"],
+        ["--src-no-creds", "--dest-no-creds"],
+        ["--src-registry-token", "x", "--dest-cert-dir", "none"],
+        ["--authfile", "none", "--src-authfile", "none"],
+        ["--src-shared-blob-dir", "none", "--dest-shared-blob-dir", "none"],
+        ["--src-daemon-host", "x", "--dest-daemon-host", "y"],
+        ["--dest-precompute-digests"],
+        ["--dest-oci-accept-uncompressed-layers"],
+        ["--additional-tag", "x:1"],
+        ["--retry-times", "3", "--retry-delay", "1s"],
+        ["--registries.d", "none", "--registries-conf", "none", "--user-agent-prefix", "x", "--tls-details", "none"],
+    ],
+)
+def test_flags_that_mean_nothing_here_are_accepted(run, images, flags):
+    outcome = run("copy", *flags, "dir:folder", "dir:target")
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--sign-by", "KEY"],
+        ["--sign-by-sigstore", "f"],
+        ["--sign-by-sigstore-private-key", "f"],
+        ["--sign-by-sq-fingerprint", "f"],
+        ["--sign-identity", "a/b:c"],
+        ["--sign-passphrase-file", "f"],
+        ["--encryption-key", "jwe:k"],
+        ["--encryption-key", "jwe:k", "--encrypt-layer", "0"],
+        ["--decryption-key", "k"],
+        ["--dest-compress-format", "zstd:chunked"],
+    ],
+)
+def test_flags_that_would_promise_too_much_are_refused(run, images, flags):
+    outcome = run("copy", *flags, "dir:folder", "dir:target")
+    assert outcome.code == 1
+    assert "is not supported yet" in outcome.fatal
+    assert not (images / "target").exists()
+
+
+def test_foreign_layer_that_is_nowhere_is_told(run, images):
+    write_dir(image_with_foreign_layer(), images / "foreign")
+    outcome = run("copy", "dir:foreign", "docker-archive:t.tar:x:1")
+    assert outcome.code == 1
+    assert not (images / "t.tar").exists()
+
+
+def test_bars_are_drawn_on_a_terminal(images):
+    master, slave = pty.openpty()
+    args = [sys.executable, "-m", "transship", "copy", "--insecure-policy", "dir:folder", "dir:target"]
+    process = subprocess.Popen(args, stdout=slave, stderr=slave)
+    shown = b""
+    os.close(slave)
+    while True:
+        try:
+            data = os.read(master, 4096)
+        except OSError:
+            break
+        if not data:
+            break
+        shown += data
+    os.close(master)
+    assert process.wait(30) == 0
+    text = shown.decode()
+    assert text.count("done") == 3
+    assert "Copying config" in text
+    assert "Writing manifest to image destination" in text
