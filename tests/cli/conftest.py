@@ -51,7 +51,12 @@ def images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     write_oci_layout(
-        {"v1": oci_image(), "plain": oci_image(compression=""), "zstd": oci_image(compression="zstd"), "index": oci_index()},
+        {
+            "v1": oci_image(),
+            "plain": oci_image(compression=""),
+            "zstd": oci_image(compression="zstd"),
+            "index": oci_index(),
+        },
         tmp_path / "layout",
     )
     write_dir(schema2_image(), tmp_path / "folder")

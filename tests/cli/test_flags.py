@@ -93,14 +93,14 @@ def test_command_line_is_read(args, expected):
         ("--times 1__0", "invalid syntax"),
         ("--times 9223372036854775808", "value out of range"),
         ("--times " + "9" * 10_000, "value out of range"),
-        ("--times ١", "invalid syntax"),
+        ("--times \u0661", "invalid syntax"),
         ("--delay 5", 'time: missing unit in duration "5"'),
         ("--delay 1h5", "missing unit"),
         ("--delay 5x", 'unknown unit "x" in duration "5x"'),
         ("--delay s", "invalid duration"),
         ("--delay .", "invalid duration"),
         ("--delay 1,5s", "duration"),
-        ("--delay ١s", "invalid duration"),
+        ("--delay \u0661s", "invalid duration"),
         ("--delay=", "invalid duration"),
     ],
 )
@@ -149,9 +149,7 @@ def test_lists_are_split_as_csv(values, expected):
     assert split_list(values) == expected
 
 
-@pytest.mark.parametrize("value", ['"a', 'a"b"c"', "a\nb", '"a"b'])
-def test_list_that_is_no_csv_never_surprises(value):
-    try:
+@pytest.mark.parametrize("value", ['"a', '"a"b"'])
+def test_list_that_is_no_csv_is_refused(value):
+    with pytest.raises(UsageError, match="invalid list"):
         split_list([value])
-    except UsageError as error:
-        assert "invalid list" in str(error)

@@ -57,7 +57,7 @@ def test_bytes_are_decompressed_however_they_are_cut(manager, name, size):
     data = FORMS[name](PLAIN)
     pieces = [memoryview(data[start : start + size]) for start in range(0, len(data), size)]
     if len(pieces) > 3000:
-        pieces = pieces[:20] + [memoryview(data[20 * size :])]
+        pieces = [*pieces[:20], memoryview(data[20 * size :])]
     assert b"".join(bytes(piece) for piece in decompressed(manager, pieces)) == PLAIN
 
 
@@ -93,12 +93,8 @@ def test_algorithm_that_is_known_and_not_installed_is_not_taken_for_uncompressed
 @pytest.mark.parametrize("data", [b"", b"abc", os.urandom(3000)])
 def test_sniffing_loses_nothing(tmp_path, data):
     (tmp_path / "file").write_bytes(data)
-    for content in (
-        BytesContent(data),
-        StreamContent(io.BytesIO(data)),
-        FileContent(open(tmp_path / "file", "rb", buffering=0)),
-    ):
-        head, everything = sniffed(content)
-        assert head == data[:8]
-        assert b"".join(bytes(piece) for piece in everything) == data
-        content.close()
+    with open(tmp_path / "file", "rb", buffering=0) as file:
+        for content in (BytesContent(data), StreamContent(io.BytesIO(data)), FileContent(file)):
+            head, everything = sniffed(content)
+            assert head == data[:8]
+            assert b"".join(bytes(piece) for piece in everything) == data

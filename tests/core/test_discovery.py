@@ -129,7 +129,9 @@ def test_broken_plugin_is_named_with_its_distribution(site, source):
 
 
 def test_hook_that_raises_is_named_each_time_and_stops_nobody_else(site):
-    source = "from transship import hookimpl\n@hookimpl\ndef transship_transports():\n    raise RuntimeError('no luck')\n"
+    source = (
+        "from transship import hookimpl\n@hookimpl\ndef transship_transports():\n    raise RuntimeError('no luck')\n"
+    )
     site.add("transship-unlucky", source, "unlucky")
     manager = PluginManager()
     for _ in range(2):

@@ -12,22 +12,17 @@ Failures are ``transship.errors.TransshipError``.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
 from transship.copy.options import CopyOptions, CopyResult, MultiArch
-from transship.copy.run import Place, copy_image
-from transship.decompression import decompressed
 from transship.deletion import delete_image
 from transship.discovery import PluginManager
-from transship.errors import InvalidReferenceError, UnknownTransportError, UnsupportedError
 from transship.image.platform import Platform, PlatformRequest
 from transship.inspection import InspectedImage, inspect_image, read_raw
-from transship.plugin.cancellation import Cancellation
+from transship.places import make_context, place
 from transship.plugin.context import Context
-from transship.plugin.credentials import Credentials
 from transship.plugin.events import Event
-from transship.plugin.transport import TagList, Transport
+from transship.plugin.transport import TagList
 from transship.policy.document import ACCEPT_ALL, Policy
 from transship.policy.evaluation import require_valid_scopes
 from transship.policy.files import load_policy
@@ -52,38 +47,6 @@ __all__ = [
     "make_context",
     "raw_manifest",
 ]
-
-
-def make_context(
-    manager: PluginManager,
-    *,
-    options: Mapping[str, str] | None = None,
-    temporary_directory: str = "",
-    cancellation: Cancellation | None = None,
-    credentials: Credentials | None = None,
-    anonymous: bool = False,
-    warn: Callable[[str], None] = lambda message: None,
-) -> Context:
-    """One side of a command. ``options`` are the transport's own, as ``transship plugins show`` lists them.
-
-    ``temporary_directory`` is for big files, ``""``: ``/var/tmp``. ``cancellation`` lets another thread end the work.
-    ``credentials`` are used for this image, ``anonymous`` forbids any. ``warn`` is told what the user should know.
-    """
-
-    def ask_plugins(registry: str, repository: str) -> Credentials | None:
-        found: Credentials | None = manager.hook.transship_credentials(registry=registry, repository=repository)
-        return found
-
-    context = Context(
-        options=dict(options or {}),
-        decompress=lambda chunks: decompressed(manager, chunks),
-        warn=warn,
-        cancellation=cancellation or Cancellation(),
-        credentials=credentials,
-        anonymous=anonymous,
-        find_credentials=ask_plugins,
-    )
-    return replace(context, temporary_directory=temporary_directory) if temporary_directory else context
 
 
 def copy(
@@ -132,6 +95,8 @@ def copy_to_all(
     ``policy`` is a trust policy or the path of one; None: the user's or the system's. ``insecure_policy`` accepts any
     image. ``on_event`` is called with ``transship.plugin.events``, from several threads.
     """
+    from transship.copy.run import copy_image  # the engine is heavy, and the other functions do without it
+
     manager = manager or _new_manager()
     trusted = _policy(policy, insecure=insecure_policy)
     from_place = place(manager, source, "source", source_context)
@@ -223,34 +188,11 @@ def delete(
     )
 
 
-def place(manager: PluginManager, text: str, side: str, context: Context | None = None) -> Place:
-    """Read a reference, and check that its transport knows the options it is given."""
-    try:
-        transport, reference = manager.parse_reference(text)
-    except (InvalidReferenceError, UnknownTransportError) as error:
-        raise InvalidReferenceError(f"Invalid {side} name {text}: {error}") from error
-    context = context or make_context(manager)
-    _require_known(transport, context.options, side)
-    return Place(transport, reference, context)
-
-
 def _new_manager() -> PluginManager:
     manager = PluginManager()
     for error in manager.load_extensions():
         warnings.warn(str(error), RuntimeWarning, stacklevel=3)
     return manager
-
-
-def _require_known(transport: Transport, options: Mapping[str, str], side: str) -> None:
-    known = {option.name: option for option in transport.options if option.side in (side, "both")}
-    for name, value in options.items():
-        if name not in known:
-            raise UnsupportedError(
-                f'the transport "{transport.name}" has no {side} option {name!r}; '
-                f"it has {', '.join(sorted(known)) or 'none'}"
-            )
-        if known[name].kind == "bool" and value not in ("true", "false"):
-            raise UnsupportedError(f'option {name!r} of "{transport.name}" is true or false, not {value!r}')
 
 
 def _policy(policy: str | Policy | None, *, insecure: bool) -> Policy:

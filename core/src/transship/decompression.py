@@ -18,7 +18,7 @@ _MAGIC = {
     "xz": b"\xfd7zXZ\x00",
     "zstd": b"\x28\xb5\x2f\xfd",
 }
-_HEAD_SIZE = 8
+_HEAD_SIZE = 64
 
 
 def detect(manager: PluginManager, head: Buffer) -> str | None:

@@ -100,6 +100,8 @@ def _image_manifest(source: Source, raw: RawManifest, platform: PlatformRequest)
     media_type = normalized_media_type(instance.media_type or guess_media_type(instance.data))
     if manifest_digest(instance.data, media_type, digest.algorithm) != digest:
         raise InvalidManifestError(f"Manifest does not match provided manifest digest {digest}")
+    if all(entry.descriptor.size != len(instance.data) for entry in index.instances if entry.digest == digest):
+        raise InvalidManifestError(f"Size of manifest {digest} is not what its index says")
     return parse_manifest(instance.data, media_type)
 
 

@@ -51,6 +51,18 @@ def _joined(chunks) -> bytes:
     return b"".join(bytes(chunk) for chunk in chunks)
 
 
+def _consume(blob: BlobReader, way: str, target) -> None:
+    if way == "pieces":
+        _joined(blob)
+    elif way == "read":
+        while blob.read(777):
+            pass
+    elif way == "read all":
+        blob.read()
+    else:
+        blob.write_to(target)
+
+
 class TestContents:
     @pytest.mark.parametrize("data", [b"", b"x", DATA])
     def test_bytes_come_as_they_are(self, data):
@@ -131,15 +143,7 @@ class TestReading:
         source = _content_of(file) if way == "write file" else _pieces()
         blob = BlobReader(source, expected)
         with pytest.raises(ContentMismatchError):
-            if way == "pieces":
-                _joined(blob)
-            elif way == "read":
-                while blob.read(777):
-                    pass
-            elif way == "read all":
-                blob.read()
-            else:
-                blob.write_to(target)
+            _consume(blob, way, target)
         with pytest.raises(RuntimeError):
             _ = blob.descriptor
 

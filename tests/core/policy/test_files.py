@@ -53,7 +53,7 @@ def test_link_to_nowhere_is_not_passed_over(places):
 
 
 def test_without_any_policy_the_ways_out_are_told(places):
-    with pytest.raises(PolicyError, match="no policy.json file found") as caught:
+    with pytest.raises(PolicyError, match=r"no policy\.json file found") as caught:
         load_policy()
     for way_out in (str(places[0]), str(places[1]), "--policy", "--insecure-policy", "transship policy init"):
         assert way_out in str(caught.value)

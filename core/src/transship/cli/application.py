@@ -81,6 +81,10 @@ class Application:
             self.log.fatal(named + (error.strerror or str(error)).lower())
             return EXIT_FAILURE
 
+    def global_options(self) -> list[click.Option]:
+        """The flags that every command takes, hidden in its help."""
+        return global_options(hidden=True)
+
     def take_globals(self, params: dict[str, Any]) -> None:
         """Move the global flags out of a command's parameters, and let them take effect."""
         values = {name: params.pop(name) for name in GLOBAL_NAMES if name in params}
@@ -121,10 +125,9 @@ class Application:
         ``settings`` are further transport options. Those that come from Skopeo's flags and mean nothing to the
         transport are left out; what is in ``own`` must be known there.
         """
-        from transship.api import make_context
+        from transship.places import make_context
 
-        transport = self.manager.transport(image.partition(":")[0])
-        known = {option.name for option in transport.options if option.side in (side, "both")}
+        known = self._known_options(image.partition(":")[0], side)
         meant = {**image_settings(flags, self.globals, prefix), **(settings or {})}
         return make_context(
             self.manager,
@@ -132,9 +135,16 @@ class Application:
             temporary_directory=self.globals.tmpdir,
             cancellation=self.cancellation,
             credentials=credentials_of(flags, prefix),
-            anonymous=flags[f"{prefix}no_creds"],
+            anonymous=flags.get(f"{prefix}no_creds", False),
             warn=self.log.warning,
         )
+
+    def _known_options(self, transport: str, side: str) -> set[str]:
+        try:
+            options = self.manager.transport(transport).options
+        except PluginError:  # whoever reads the whole reference next says what is wrong with it
+            return set()
+        return {option.name for option in options if option.side in (side, "both")}
 
     def _dispatch(self, args: list[str]) -> None:
         name, before, rest = _split(args)

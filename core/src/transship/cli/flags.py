@@ -1,242 +1,33 @@
-"""Flags as Skopeo's users know them: GNU style, anywhere after the command, ``--flag=false`` for booleans.
-
-click describes the flags and writes the help; how they are read follows Go's pflag, which scripts rely on.
-"""
+"""Flags of the program's own commands; plugins' commands have the very same, so they live in the plugin room."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from typing import Any
+from transship.plugin.command import (
+    DURATION,
+    GO_BOOL,
+    GO_INT,
+    Duration,
+    Flag,
+    FlagParser,
+    GoBool,
+    GoCommand,
+    GoInt,
+    UsageError,
+    Value,
+    split_list,
+)
 
-import click
-from click.core import iter_params_for_processing
-
-from transship.errors import TransshipError
-
-_BOOLEANS = {
-    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
-}
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_INTEGER = re.compile(r"[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO]?(?:_?[0-7])+|[1-9](?:_?[0-9])*|0)")
-_GO_OCTAL = re.compile(r"^([+-]?)0(?=[0-7_])")
-_LONGEST_INTEGER = 200
-_TOO_LARGE = 1 << 63
-_NUMBER_PART = r"(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})"
-_DURATION_START = re.compile(rf"(?:{_NUMBER_PART}(?:ns|us|µs|μs|ms|s|m|h))*+{_NUMBER_PART}(?P<unit>[^0-9.]*)")
-_DURATION_PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(ns|us|µs|μs|ms|s|m|h)")
-
-
-class UsageError(TransshipError):
-    """The command line is wrong. ``show_help``: the command's help goes to standard error first."""
-
-    def __init__(self, message: str, *, show_help: bool = False) -> None:
-        super().__init__(message)
-        self.show_help = show_help
-
-
-class GoBool(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
-    """``true`` or ``false`` in any spelling that Go takes."""
-
-    name = "bool"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
-        """The boolean, or a usage error."""
-        if isinstance(value, bool):
-            return value
-        if value not in _BOOLEANS:
-            self.fail(f'strconv.ParseBool: parsing "{value}": invalid syntax')
-        return _BOOLEANS[value]
-
-
-class GoInt(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
-    """An integer."""
-
-    name = "int"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The integer, or a usage error."""
-        if isinstance(value, int):
-            return value
-        if not _INTEGER.fullmatch(value):
-            self.fail(f'strconv.ParseInt: parsing "{value}": invalid syntax')
-        number = int(_GO_OCTAL.sub(r"\g<1>0o", value), 0) if len(value) <= _LONGEST_INTEGER else _TOO_LARGE
-        if not -_TOO_LARGE <= number < _TOO_LARGE:
-            self.fail(f'strconv.ParseInt: parsing "{value}": value out of range')
-        return number
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
-    """A duration such as ``1m30s``; the value is in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The seconds, or a usage error."""
-        if isinstance(value, (int, float)):
-            return float(value)
-        sign, text = (-1, value[1:]) if value.startswith("-") else (1, value.removeprefix("+"))
-        if text == "0":
-            return 0.0
-        parts = _DURATION_PART.findall(text)
-        if not parts or "".join(number + unit for number, unit in parts) != text:
-            self.fail(_what_is_wrong(value, text))
-        return float(sign * sum(float(number) * _UNITS[unit] for number, unit in parts))
-
-
-def _what_is_wrong(value: str, text: str) -> str:
-    begin = _DURATION_START.match(text)
-    if begin is None:
-        return f'time: invalid duration "{value}"'
-    unit = begin["unit"]
-    return f'time: unknown unit "{unit}" in duration "{value}"' if unit else f'time: missing unit in duration "{value}"'
-
-
-GO_BOOL = GoBool()
-GO_INT = GoInt()
-DURATION = Duration()
-
-
-class Flag(click.Option):
-    """A boolean flag; None when it was not given and ``default`` is None."""
-
-    def __init__(self, *names: str, default: bool | None = False, **settings: Any) -> None:
-        super().__init__(names, type=GO_BOOL, default=default, metavar="", **settings)
-        self.is_boolean = True
-
-
-class Value(click.Option):
-    """A flag with a value."""
-
-    def __init__(self, *names: str, **settings: Any) -> None:
-        super().__init__(names, **settings)
-
-
-def split_list(values: Sequence[str]) -> list[str]:
-    """The members of a flag that may be repeated and whose values are split on commas, as CSV."""
-    import csv
-
-    try:
-        return [member for value in values for member in next(csv.reader([value], strict=True), [])]
-    except csv.Error as error:
-        raise UsageError(f"invalid list {', '.join(values)}: {error}") from error
-
-
-class GoCommand(click.Command):
-    """A command whose flags are read as Go's pflag reads them. Arguments that are no flags: ``arguments``."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        settings["context_settings"] = {"help_option_names": ["-h", "--help"]}
-        super().__init__(*args, **settings)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line into ``ctx.params``; click calls this."""
-        params = self.get_params(ctx)
-        values, order = FlagParser(params).parse_args(args)
-        for param in iter_params_for_processing(order, params):
-            param.handle_parse_result(ctx, values, [])
-        return []
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The command's flags, and the global ones, which its help does not show."""
-        from transship.cli.options import global_options
-
-        return [*super().get_params(ctx), *global_options(hidden=True)]
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Take the global flags out of the command's own, then run it."""
-        ctx.obj.take_globals(ctx.params)
-        return super().invoke(ctx)
-
-
-class FlagParser:
-    """Reads flags as pflag does."""
-
-    def __init__(self, params: Sequence[click.Parameter]) -> None:
-        self._options = {name: param for param in params if isinstance(param, click.Option) for name in param.opts}
-        self._arguments = [param for param in params if isinstance(param, click.Argument)]
-
-    def parse_args(self, args: list[str]) -> tuple[dict[str, Any], list[click.Parameter]]:
-        """The values by parameter name, arguments included, and the order in which flags came."""
-        values: dict[str, Any] = {}
-        positional: list[str] = []
-        order: list[click.Parameter] = []
-        rest = list(args)
-        while rest:
-            word = rest.pop(0)
-            if word == "--":
-                positional += rest
-                break
-            if word.startswith("--"):
-                self._long(word, rest, values, order)
-            elif word.startswith("-") and len(word) > 1:
-                self._short(word, rest, values, order)
-            else:
-                positional.append(word)
-        for argument in self._arguments:
-            values[str(argument.name)] = tuple(positional)
-        return values, order
-
-    def _long(self, word: str, rest: list[str], values: dict[str, Any], order: list[click.Parameter]) -> None:
-        name, equals, value = word.partition("=")
-        if name == "--" or name.startswith("---"):
-            raise UsageError(f"bad flag syntax: {word}")
-        option = self._options.get(name)
-        if option is None:
-            raise UsageError(f"unknown flag: {name}")
-        if not equals:
-            if _is_boolean(option):
-                value = "true"
-            elif rest:
-                value = rest.pop(0)
-            else:
-                raise UsageError(f"flag needs an argument: {name}")
-        self._set(option, name, value, values, order)
-
-    def _short(self, word: str, rest: list[str], values: dict[str, Any], order: list[click.Parameter]) -> None:
-        letters = word[1:]
-        while letters:
-            rest_of_word = "-" + letters
-            name, letters = "-" + letters[0], letters[1:]
-            option = self._options.get(name)
-            if option is None:
-                raise UsageError(f"unknown shorthand flag: '{name[1]}' in {rest_of_word}")
-            if len(letters) > 1 and letters.startswith("="):
-                value, letters = letters[1:], ""
-            elif _is_boolean(option):
-                value = "true"
-            elif letters:
-                value, letters = letters, ""
-            elif rest:
-                value = rest.pop(0)
-            else:
-                raise UsageError(f"flag needs an argument: '{name[1]}' in {rest_of_word}")
-            self._set(option, name, value, values, order)
-
-    def _set(
-        self,
-        option: click.Option,
-        name: str,
-        value: str,
-        values: dict[str, Any],
-        order: list[click.Parameter],
-    ) -> None:
-        try:
-            converted = option.type.convert(value, option, None)
-        except click.BadParameter as error:
-            raise UsageError(f'invalid argument "{value}" for "{_shown(option)}" flag: {error.message}') from None
-        key = str(option.name)
-        if option.multiple:
-            values.setdefault(key, []).append(converted)
-        else:
-            values[key] = converted
-        order.append(option)
-
-
-def _is_boolean(option: click.Option) -> bool:
-    return option.is_flag or getattr(option, "is_boolean", False)
-
-
-def _shown(option: click.Option) -> str:
-    return ", ".join(sorted(option.opts, key=len))
+__all__ = [
+    "DURATION",
+    "GO_BOOL",
+    "GO_INT",
+    "Duration",
+    "Flag",
+    "FlagParser",
+    "GoBool",
+    "GoCommand",
+    "GoInt",
+    "UsageError",
+    "Value",
+    "split_list",
+]

@@ -27,8 +27,8 @@ def layers(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> Non
     if not arguments:
         raise UsageError("Usage: layers imageReference [layer...]")
     click.echo("DEPRECATED: transship layers is deprecated in favor of transship copy", err=True)
-    from transship.api import make_context, place
     from transship.image.manifest import parse_manifest
+    from transship.places import make_context, place
     from transship.plugin.blob import BlobReader
 
     wanted = [Digest.parse(text if ":" in text else f"sha256:{text}") for text in arguments[1:]]

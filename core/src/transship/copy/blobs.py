@@ -121,9 +121,21 @@ def _copy_layer(session: Session, task: LayerTask) -> list[WrittenLayer]:
         futures.append(future)
     if mine:
         _settle(session, task, mine, futures)
-    return [
+    written = [
         _as_this_layer(session, task, future, target) for future, target in zip(futures, session.targets, strict=True)
     ]
+    if not mine and not session.options.dry_run:
+        _announce_again(session, task)
+    return written
+
+
+def _announce_again(session: Session, task: LayerTask) -> None:
+    """Observers hear of every layer of every image, also of one that this run has copied before."""
+    if all(_stays_away(task.descriptor, target) for target in session.targets):
+        return
+    key, descriptor = next(session.keys), task.descriptor
+    session.emit(BlobStarted(session.image, key, descriptor.digest, descriptor.size, is_config=False))
+    session.emit(BlobFinished(session.image, key, descriptor.digest, descriptor.size, reused=True))
 
 
 def _settle(session: Session, task: LayerTask, mine: list[Target], futures: list[Future[WrittenLayer]]) -> None:

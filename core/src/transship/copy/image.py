@@ -128,10 +128,12 @@ def read_signatures(session: Session, instance: Digest | None, *, of_index: bool
 def put_signatures(
     session: Session, target: Target, signatures: Sequence[Signature], instance: Digest | None, *, of_index: bool
 ) -> None:
-    """Store the signatures that were kept."""
-    if not signatures or session.options.dry_run:
+    """Store the signatures that were kept. For an index that is announced in any case, as Skopeo does."""
+    if session.options.dry_run or not (signatures or of_index):
         return
     session.emit(StoringSignatures(session.image, of_index))
+    if not signatures:
+        return
     try:
         target.destination.put_signatures(signatures, instance)
     except (TransshipError, OSError) as error:

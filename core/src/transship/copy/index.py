@@ -18,7 +18,7 @@ from transship.copy.selection import chosen_positions
 from transship.copy.session import Session, Target, failure
 from transship.errors import CopyError, ManifestRejectedError, TransshipError, UnsupportedError
 from transship.image.annotation import annotated
-from transship.image.digest import Digest
+from transship.image.descriptor import Descriptor
 from transship.image.identification import guess_media_type, manifest_digest
 from transship.image.index import Edit, Index, converted_index, edited, parse_index
 from transship.plugin.events import IndexStarted, InstanceStarted, WritingManifest
@@ -49,15 +49,22 @@ def copy_index(session: Session, index: Index) -> list[WrittenImage]:
     return results
 
 
-def read_instance(session: Session, digest: Digest, declared: str) -> RawManifest:
-    """The manifest of an instance, verified against its digest."""
+def read_instance(session: Session, descriptor: Descriptor) -> RawManifest:
+    """The manifest of an instance, verified against its digest and size."""
+    digest = descriptor.digest
     try:
         raw = session.source.get_manifest(digest)
     except (TransshipError, OSError) as error:
         raise failure(f"reading manifest {digest}", error, operation="read", side="source") from error
-    media_type = raw.media_type or declared or guess_media_type(raw.data)
+    media_type = raw.media_type or descriptor.media_type or guess_media_type(raw.data)
     if manifest_digest(raw.data, media_type, digest.algorithm) != digest:
         raise CopyError(f"Manifest does not match provided manifest digest {digest}", operation="read", side="source")
+    if len(raw.data) != descriptor.size:
+        raise CopyError(
+            f"Size mismatch when reading manifest {digest}, expected {descriptor.size}, got {len(raw.data)}",
+            operation="read",
+            side="source",
+        )
     return RawManifest(raw.data, media_type)
 
 
@@ -81,7 +88,7 @@ def _copy_instances(session: Session, index: Index, positions: Sequence[int]) ->
     for number, position in enumerate(positions, start=1):
         descriptor = index.instances[position].descriptor
         session.emit(InstanceStarted(session.image, descriptor.digest, number, len(positions)))
-        raw = read_instance(session, descriptor.digest, descriptor.media_type)
+        raw = read_instance(session, descriptor)
         try:
             written[position] = copy_instance(session, raw, descriptor.digest)
         except (TransshipError, OSError) as error:

@@ -56,7 +56,8 @@ class CopyResult:
 
     ``destination`` is its reference as text. ``digest`` and ``media_type`` are those of the manifest or index that
     the reference now names. ``bytes_written`` counts blobs; ``blobs_written`` and ``blobs_reused`` are their numbers.
-    In a dry run the digest is that of the source, and the counts tell what would be moved, -1 for unknown bytes.
+    In a dry run the digest is that of the source, and the counts tell what would be moved; a blob of
+    unknown size counts no bytes.
     """
 
     destination: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from transship.copy.image import WrittenImage, copy_instance
 from transship.copy.index import copy_index, read_instance
@@ -16,21 +15,12 @@ from transship.image.identification import guess_media_type, manifest_digest, no
 from transship.image.index import choose, parse_index
 from transship.image.media_types import INDEX_TYPES
 from transship.image.platform import wanted_platforms
+from transship.places import Place
 from transship.plugin.cancellation import Cancellation
-from transship.plugin.context import Context
 from transship.plugin.events import ImageFinished
 from transship.plugin.machine import machine_platform
-from transship.plugin.transport import RawManifest, Reference, Source, Transport
+from transship.plugin.transport import RawManifest, Reference, Source
 from transship.policy.document import Policy
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A reference with the transport that reads it and the context to open it in."""
-
-    transport: Transport
-    reference: Reference
-    context: Context
 
 
 def copy_image(
@@ -117,9 +107,9 @@ def _copy(session: Session) -> list[WrittenImage]:
         raise failure(
             f"choosing an image from manifest list {session.reference}", error, operation="choose", side="source"
         ) from error
-    declared = next(entry.descriptor.media_type for entry in index.instances if entry.descriptor.digest == digest)
+    chosen = next(entry.descriptor for entry in index.instances if entry.descriptor.digest == digest)
     try:
-        return copy_instance(session, read_instance(session, digest, declared), None)
+        return copy_instance(session, read_instance(session, chosen), None)
     except CopyError as error:
         raise failure("copying system image from manifest list", error, operation=error.operation) from error
 

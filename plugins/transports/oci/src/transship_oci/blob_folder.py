@@ -95,9 +95,9 @@ class BlobFolder:
             with contextlib.suppress(OSError):
                 os.unlink(staged)
         self._staged.clear()
-        while self._made:
+        for folder in sorted(self._made, key=len, reverse=True):  # threads may have noted them in any order
             with contextlib.suppress(OSError):
-                os.rmdir(self._made.pop())
+                os.rmdir(folder)
 
     def _path(self, digest: Digest) -> str:
         return os.path.join(self._root, digest.algorithm, digest.encoded)
@@ -128,9 +128,9 @@ class BlobFolder:
         self._stage(path, digest, size)
 
     def _stage(self, path: str, digest: Digest, size: int) -> None:
-        self._refuse_astray(os.path.dirname(self._path(digest)))
         if self._staged.setdefault(digest, path) != path:  # another thread was first
             os.unlink(path)
+        self._refuse_astray(os.path.dirname(self._path(digest)))
         self._sizes[digest] = size
 
     def _final_path(self, digest: Digest) -> str:

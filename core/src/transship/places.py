@@ -1,0 +1,78 @@
+"""Images where they are: a reference, the transport that reads it, and the context to open it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from transship.decompression import decompressed
+from transship.discovery import PluginManager
+from transship.errors import InvalidReferenceError, UnknownTransportError, UnsupportedError
+from transship.plugin.cancellation import Cancellation
+from transship.plugin.context import Context
+from transship.plugin.credentials import Credentials
+from transship.plugin.transport import Reference, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A reference with the transport that reads it and the context to open it in."""
+
+    transport: Transport
+    reference: Reference
+    context: Context
+
+
+def make_context(
+    manager: PluginManager,
+    *,
+    options: Mapping[str, str] | None = None,
+    temporary_directory: str = "",
+    cancellation: Cancellation | None = None,
+    credentials: Credentials | None = None,
+    anonymous: bool = False,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Context:
+    """One side of a command. ``options`` are the transport's own, as ``transship plugins show`` lists them.
+
+    ``temporary_directory`` is for big files, ``""``: ``/var/tmp``. ``cancellation`` lets another thread end the work.
+    ``credentials`` are used for this image, ``anonymous`` forbids any. ``warn`` is told what the user should know.
+    """
+
+    def ask_plugins(registry: str, repository: str) -> Credentials | None:
+        found: Credentials | None = manager.hook.transship_credentials(registry=registry, repository=repository)
+        return found
+
+    context = Context(
+        options=dict(options or {}),
+        decompress=lambda chunks: decompressed(manager, chunks),
+        warn=warn,
+        cancellation=cancellation or Cancellation(),
+        credentials=credentials,
+        anonymous=anonymous,
+        find_credentials=ask_plugins,
+    )
+    return replace(context, temporary_directory=temporary_directory) if temporary_directory else context
+
+
+def place(manager: PluginManager, text: str, side: str, context: Context | None = None) -> Place:
+    """Read a reference, and check that its transport knows the options it is given."""
+    try:
+        transport, reference = manager.parse_reference(text)
+    except (InvalidReferenceError, UnknownTransportError) as error:
+        raise InvalidReferenceError(f"Invalid {side} name {text}: {error}") from error
+    context = context or make_context(manager)
+    _require_known(transport, context.options, side)
+    return Place(transport, reference, context)
+
+
+def _require_known(transport: Transport, options: Mapping[str, str], side: str) -> None:
+    known = {option.name: option for option in transport.options if option.side in (side, "both")}
+    for name, value in options.items():
+        if name not in known:
+            raise UnsupportedError(
+                f'the transport "{transport.name}" has no {side} option {name!r}; '
+                f"it has {', '.join(sorted(known)) or 'none'}"
+            )
+        if known[name].kind == "bool" and value not in ("true", "false"):
+            raise UnsupportedError(f'option {name!r} of "{transport.name}" is true or false, not {value!r}')

@@ -1,0 +1,248 @@
+"""inspect, list-tags, delete, manifest-digest, layers, plugins and policy, as their users see them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from transship import __version__
+from transship.image.digest import digest_of
+from transship.policy.files import load_policy
+from transship.testing.images import artifact_with_own_config, oci_image, oci_index, schema1_image, schema2_image
+from transship.testing.writers import write_dir
+
+SOURCES = ["oci:layout:v1", "dir:folder", "dir:old", "dir:list", "docker-archive:archive.tar"]
+
+
+def _skopeo(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["skopeo", "--insecure-policy", *args], capture_output=True, text=True, check=False)
+
+
+class TestInspect:
+    @pytest.mark.interop
+    @pytest.mark.parametrize("source", SOURCES)
+    @pytest.mark.parametrize("flags", [[], ["--config"], ["--raw"], ["--config", "--raw"], ["--format", "{{.Digest}}"]])
+    def test_output_is_skopeos(self, run, images, source, flags):
+        expected = _skopeo("inspect", *flags, source).stdout
+        shown = run("inspect", *flags, source).out
+        if not flags:
+            document = json.loads(shown)
+            document.pop("LayersData")  # the old release has none
+            assert list(document.items()) == list(json.loads(expected).items())
+        else:
+            assert shown == expected
+
+    def test_raw_manifest_is_byte_for_byte(self, run, images):
+        assert run("inspect", "--raw", "oci:layout:index").out.encode() == oci_index().manifest
+
+    def test_digest_is_of_what_the_reference_names(self, run, images):
+        assert json.loads(run("inspect", "oci:layout:index").out)["Digest"] == str(oci_index().digest)
+
+    @pytest.mark.parametrize(("algorithm", "length"), [("sha256", 64), ("sha384", 96), ("sha512", 128)])
+    def test_digest_may_be_of_another_algorithm(self, run, images, algorithm, length):
+        digest = json.loads(run("inspect", "--manifest-digest", algorithm, "dir:folder").out)["Digest"]
+        assert digest == str(digest_of(schema2_image().manifest, algorithm))
+        assert len(digest.partition(":")[2]) == length
+
+    @pytest.mark.parametrize(
+        ("args", "message"),
+        [
+            ("--raw --format x dir:folder", "raw output does not support format option"),
+            ("--manifest-digest md5 dir:folder", 'digest algorithm "md5" is not available'),
+            ("nowhere:x", 'Error parsing image name "nowhere:x": '),
+            ("oci:none", 'Error parsing image name "oci:none'),
+            ("--raw oci:none", 'Error parsing image name "oci:none'),
+            ("oci:layout:none", 'Error parsing image name "oci:layout:none": '),
+            ("dir:none", "Error retrieving manifest for image: "),
+            ("--raw dir:none", "Error retrieving manifest for image: "),
+            (
+                "--override-arch mips dir:list",
+                "Error parsing manifest for image: choosing image instance: no image found",
+            ),
+            ("dir:artifact", "unsupported image-specific operation on artifact"),
+            ("--format {{.Nope}} dir:folder", "can't evaluate field Nope"),
+            ("--format {{ dir:folder", "template"),
+        ],
+    )
+    def test_failure_is_one_line(self, run, images, args, message):
+        write_dir(artifact_with_own_config(), images / "artifact")
+        outcome = run("inspect", *args.split())
+        assert outcome.code in (1, 2)
+        assert message in outcome.fatal
+        assert outcome.out == ""
+
+    @pytest.mark.parametrize("name", ["manifest.json", digest_of(schema2_image().config).encoded])
+    @pytest.mark.parametrize("data", [b"", b"{}", b"null", b"\xff", b"[" * 10**5, b'{"mediaType":"\\ud800"}'])
+    def test_folder_of_a_stranger_never_surprises(self, run, images, name, data):
+        (images / "folder" / name).write_bytes(data)
+        for flags in ([], ["--config"]):
+            outcome = run("inspect", *flags, "dir:folder")
+            assert outcome.code == 1
+            assert outcome.fatal
+
+
+class TestListTags:
+    def test_tags_are_listed_in_stored_order(self, run, images):
+        assert json.loads(run("list-tags", "oci:layout").out) == {"Tags": ["v1", "plain", "zstd", "index"]}
+
+    @pytest.mark.interop
+    def test_archive_is_listed_as_skopeo_does(self, run, images):
+        shown = run("list-tags", "docker-archive:archive.tar").out
+        assert shown == _skopeo("list-tags", "docker-archive:archive.tar").stdout
+
+    @pytest.mark.parametrize(
+        ("place", "message"),
+        [
+            ("layout", "does not specify a transport"),
+            ("dir:folder", "Unsupported transport 'dir' for tag listing"),
+            ("oci:none", "no such file"),
+            ("oci:layout:v1", "names one image"),
+            ("nowhere:x", "nowhere"),
+        ],
+    )
+    def test_failure_is_one_line(self, run, images, place, message):
+        outcome = run("list-tags", place)
+        assert outcome.code == 1
+        assert message in outcome.fatal
+
+
+class TestDelete:
+    def test_image_goes_with_what_only_it_needs(self, run, images):
+        before = len(list((images / "layout").rglob("*")))
+        outcome = run("delete", "oci:layout:zstd")
+        assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+        assert json.loads(run("list-tags", "oci:layout").out)["Tags"] == ["v1", "plain", "index"]
+        assert len(list((images / "layout").rglob("*"))) < before
+        for name in ("v1", "plain"):
+            assert run("copy", f"oci:layout:{name}", f"dir:check-{name}").code == 0
+
+    @pytest.mark.parametrize(
+        ("image", "code", "message"),
+        [
+            ("oci:layout:none", 2, "no descriptor found"),
+            ("dir:folder", 1, "Deleting images not implemented for dir: images"),
+            ("docker-archive:archive.tar", 1, "Deleting images not implemented for docker-archive: images"),
+            ("layout", 1, "Invalid source name layout: "),
+        ],
+    )
+    def test_what_cannot_be_deleted_is_told(self, run, images, image, code, message):
+        outcome = run("delete", image)
+        assert outcome.code == code
+        assert message in outcome.fatal
+
+
+class TestManifestDigest:
+    @pytest.mark.interop
+    @pytest.mark.parametrize("path", ["folder/manifest.json", "old/manifest.json", "list/manifest.json", "archive.tar"])
+    def test_digest_is_skopeos(self, run, images, path):
+        expected = _skopeo("manifest-digest", path)
+        assert run("manifest-digest", path).out == expected.stdout
+        assert expected.returncode == 0
+
+    def test_signed_schema_1_has_the_digest_of_its_payload(self, run, images):
+        shown = run("manifest-digest", "old/manifest.json").out.strip()
+        assert shown == str(schema1_image().digest)
+        assert shown != str(digest_of(schema1_image().manifest))
+
+    @pytest.mark.parametrize("path", ["none", "folder"])
+    def test_unreadable_file_is_told(self, run, images, path):
+        outcome = run("manifest-digest", path)
+        assert outcome.code == 1
+        assert outcome.fatal.startswith(f"Error reading manifest from {path}: ")
+
+    def test_endless_file_is_refused(self, run):
+        assert run("manifest-digest", "/dev/zero").code == 1
+
+
+class TestLayers:
+    def test_layers_and_config_land_in_a_new_folder(self, run, images):
+        outcome = run("layers", "oci:layout:v1")
+        assert outcome.code == 0
+        assert "DEPRECATED" in outcome.err
+        (folder,) = images.glob("layers-*")
+        assert {path.name for path in folder.iterdir()} >= {digest.encoded for digest in oci_image().blobs}
+        assert (folder / "manifest.json").read_bytes() == oci_image().manifest
+
+    def test_only_the_named_ones_are_fetched(self, run, images):
+        digest = json.loads(oci_image().manifest)["layers"][1]["digest"]
+        assert run("layers", "oci:layout:v1", digest).code == 0
+        (folder,) = images.glob("layers-*")
+        assert sorted(path.name for path in folder.iterdir()) == sorted(
+            [digest.removeprefix("sha256:"), "manifest.json", "version"]
+        )
+
+    @pytest.mark.parametrize("args", [["nowhere:x"], ["dir:none"], ["dir:folder", "nonsense"], ["dir:list"]])
+    def test_failure_is_one_line(self, run, images, args):
+        outcome = run("layers", *args)
+        assert outcome.code == 1
+        assert outcome.fatal
+
+
+class TestPlugins:
+    def test_all_are_listed_and_none_of_the_named_is_loaded(self, run):
+        entries = json.loads(run("plugins", "--json").out)
+        found = {(entry["kind"], entry["name"]) for entry in entries}
+        assert found >= {("transports", "oci"), ("transports", "dir"), ("compressions", "zstd"), ("commands", "copy")}
+        assert not any(entry["loaded"] for entry in entries if entry["kind"] == "transports")
+        assert all(entry["version"] == __version__ for entry in entries if entry["distribution"] == "transship-core")
+
+    def test_table_has_a_line_for_each(self, run):
+        lines = run("plugins").lines
+        assert lines[0].split() == ["KIND", "NAME", "DISTRIBUTION", "VERSION", "LOADED"]
+        assert len(lines) == 1 + len(json.loads(run("plugins", "--json").out))
+
+    def test_transport_is_shown_with_what_it_can_and_its_options(self, run):
+        facts = json.loads(run("plugins", "show", "transports", "oci", "--json").out)
+        assert facts["can"] == ["read", "write", "delete", "list tags"]
+        assert {"link", "shared-blob-dir"} <= set(facts["options"])
+        assert facts["distribution"] == f"transship-oci {__version__}"
+
+    @pytest.mark.parametrize("words", [["compressions", "zstd"], ["compression", "gzip"], ["commands", "copy"]])
+    def test_others_are_shown_too(self, run, words):
+        outcome = run("plugins", "show", *words)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert f"name: {words[1]}" in outcome.out
+
+    @pytest.mark.parametrize(
+        "words", [["show"], ["show", "oci"], ["show", "transports", "none"], ["show", "x", "y"], ["list"]]
+    )
+    def test_wrong_words_are_refused(self, run, words):
+        assert run("plugins", *words).code == 1
+
+
+class TestPolicy:
+    def test_first_policy_is_written_and_can_be_read(self, run, images):
+        outcome = run("--policy", "sub/policy.json", "policy", "init", policy=True)
+        assert outcome.code == 0
+        assert "sub/policy.json" in outcome.out
+        policy = load_policy("sub/policy.json")
+        assert policy.default[0].type == "reject"
+        assert run("--policy", "sub/policy.json", "copy", "dir:folder", "dir:target", policy=True).code == 0
+
+    def test_first_policy_goes_to_the_users_place(self, run, images):
+        assert run("policy", "init", policy=True).code == 0
+        assert (images / ".config/containers/policy.json").exists()
+
+    @pytest.mark.interop
+    def test_first_policy_is_one_that_skopeo_takes(self, run, images):
+        run("--policy", "policy.json", "policy", "init", policy=True)
+        assert subprocess.run(["skopeo", "--policy", "policy.json", "copy", "-q", "dir:folder", "dir:t"], check=True)
+
+    @pytest.mark.parametrize("kind", ["file", "link"])
+    def test_nothing_is_overwritten(self, run, images, kind):
+        if kind == "file":
+            Path("policy.json").write_text("mine")
+        else:
+            Path("policy.json").symlink_to("elsewhere")
+        outcome = run("--policy", "policy.json", "policy", "init", policy=True)
+        assert outcome.code == 1
+        assert kind == "link" or Path("policy.json").read_text() == "mine"
+        assert not os.path.exists("elsewhere")
+
+    @pytest.mark.parametrize("words", [[], ["show"], ["init", "more"]])
+    def test_wrong_words_are_refused(self, run, words):
+        assert run("policy", *words, policy=True).fatal.startswith("Usage: ")

@@ -1,0 +1,117 @@
+"""What ties the distributions of this repository together."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import transship
+
+ROOT = Path(__file__).parents[2]
+MEMBERS = sorted([ROOT / "core", *(path.parent for path in ROOT.glob("plugins/*/*/pyproject.toml"))])
+PLUGINS = [member for member in MEMBERS if member.name != "core"]
+SOURCES = sorted(path for member in MEMBERS for path in member.glob("src/**/*.py"))
+
+
+def _document(folder: Path) -> dict:
+    return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+ROOT_DOCUMENT = _document(ROOT)
+
+
+def _packages(members: list[Path]) -> list[str]:
+    return [_document(member)["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"][0] for member in members]
+
+
+def test_there_are_members():
+    assert len(PLUGINS) >= 6
+    assert len(SOURCES) > 50
+
+
+@pytest.mark.parametrize("member", [ROOT, *MEMBERS], ids=lambda member: member.name)
+def test_versions_agree(member):
+    assert _document(member)["project"]["version"] == transship.__version__
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
+def test_what_is_installed_is_this_version(member):
+    assert version(_document(member)["project"]["name"]) == transship.__version__
+
+
+@pytest.mark.parametrize("member", PLUGINS, ids=lambda member: member.name)
+def test_plugin_is_named_after_its_folder(member):
+    document = _document(member)
+    assert document["project"]["name"] == f"transship-{member.name}"
+    assert _packages([member]) == [f"src/transship_{member.name.replace('-', '_')}"]
+    group = f"transship.{member.parent.name}"
+    assert member.name in document["project"]["entry-points"][group]
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
+def test_every_entry_point_leads_to_a_module_with_hooks(member):
+    for group in _document(member)["project"]["entry-points"].values():
+        for module in group.values():
+            loaded = importlib.import_module(module)
+            assert any(hasattr(value, "transship_impl") for value in vars(loaded).values())
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
+def test_types_and_readme_are_shipped(member):
+    (package,) = _packages([member])
+    assert (member / package / "py.typed").exists()
+    assert (member / "README.md").exists()
+
+
+@pytest.mark.parametrize("member", PLUGINS, ids=lambda member: member.name)
+def test_plugin_depends_on_this_core(member):
+    dependencies = _document(member)["project"]["dependencies"]
+    assert f"transship-core~={transship.__version__}" in dependencies
+
+
+def test_meta_distribution_installs_every_plugin():
+    dependencies = {re.split(r"[~>=]", text)[0] for text in ROOT_DOCUMENT["project"]["dependencies"]}
+    assert dependencies >= {_document(member)["project"]["name"] for member in MEMBERS}
+
+
+def test_core_is_light():
+    dependencies = {re.split(r"[~>=]", text)[0] for text in _document(ROOT / "core")["project"]["dependencies"]}
+    assert dependencies == {"pluggy", "click", "importlib-metadata"}
+
+
+def test_requirements_list_every_member():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    listed = {line for line in lines if line and not line.startswith("#")}
+    assert listed == {".", *(f"./{member.relative_to(ROOT)}" for member in MEMBERS)}
+
+
+def test_type_checker_knows_every_member():
+    assert set(ROOT_DOCUMENT["tool"]["mypy"]["mypy_path"]) >= {f"{member.relative_to(ROOT)}/src" for member in MEMBERS}
+
+
+def test_import_contracts_name_every_plugin():
+    packages = {package.removeprefix("src/") for package in _packages(PLUGINS)}
+    tool = ROOT_DOCUMENT["tool"]["importlinter"]
+    assert set(tool["root_packages"]) == {"transship", *packages}
+    contracts = {contract["name"]: contract for contract in tool["contracts"]}
+    assert packages <= set(contracts["the core stays light"]["forbidden_modules"])
+    assert packages == set(contracts["plugins have one door"]["source_modules"])
+    assert packages == set(contracts["plugins do not know each other"]["modules"])
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_names_no_place_of_this_machine(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"/(?:work|opt|home|root|Users)/", text)
+    assert str(ROOT) not in text
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_says_what_it_is(path):
+    first = path.read_text(encoding="utf-8").lstrip()
+    assert first.startswith('"""')
