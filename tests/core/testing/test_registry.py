@@ -302,6 +302,12 @@ def test_signatures_extension_keeps_signatures(client_of):
         assert registry.signatures[NAME][digest] == {f"{digest}@{'0' * 32}": b"\0\1\2"}
 
 
+def test_extension_is_announced_to_who_is_not_known_yet(client_of):
+    with Registry(signatures_extension=True, auth="basic", users={"u": "p"}) as registry:
+        response = client_of(registry)("GET", "/v2/")
+        assert (response.status, response.headers["X-Registry-Supports-Signatures"]) == (401, "1")
+
+
 def test_extension_is_unknown_where_it_is_off(client):
     assert "X-Registry-Supports-Signatures" not in client("GET", "/v2/").headers
     assert client("GET", f"/extensions/v2/{NAME}/signatures/{MISSING}").status == 404
@@ -313,6 +319,7 @@ def test_requests_are_logged(registry, client):
     assert (record.method, record.path, record.status) == ("POST", f"/v2/{NAME}/blobs/uploads/", 201)
     assert record.query == {"digest": [str(digest_of(BLOB))]}
     assert (record.headers.get("user-agent"), record.received) == ("me", len(BLOB))
+    assert record.body == BLOB
     registry.forget_requests()
     assert registry.requests == []
 

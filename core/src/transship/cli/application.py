@@ -61,9 +61,8 @@ class Application:
             return EXIT_INTERRUPTED
         except Terminated:
             return EXIT_TERMINATED
-        except BrokenPipeError:
-            # whoever read standard output has gone: nothing to tell, and nothing to flush at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # whoever read standard output has gone: there is nobody to tell
+            _drop_unwritten_output()
             return EXIT_FAILURE
         except TransshipError as error:
             self.log.fatal(str(error))
@@ -79,6 +78,7 @@ class Application:
         except OSError as error:
             named = f"{error.filename}: " if error.filename else ""
             self.log.fatal(named + (error.strerror or str(error)).lower())
+            _drop_unwritten_output()
             return EXIT_FAILURE
 
     def global_options(self) -> list[click.Option]:
@@ -235,6 +235,14 @@ def _is_not_found(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+def _drop_unwritten_output() -> None:
+    """What standard output cannot take must not fail once more when the interpreter flushes it at the end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

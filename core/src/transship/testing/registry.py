@@ -23,10 +23,10 @@ from typing import Literal, Self
 
 from transship.testing.registry_access import TOKEN_PATH, Access, Allowed, BasicAccess, BearerAccess
 from transship.testing.registry_blobs import Blobs
-from transship.testing.registry_connections import Listener
 from transship.testing.registry_content import Content, Store, StoredManifest
 from transship.testing.registry_faults import Fault
 from transship.testing.registry_inventory import Inventory
+from transship.testing.registry_listener import Listener
 from transship.testing.registry_listings import Listings
 from transship.testing.registry_manifests import Manifests
 from transship.testing.registry_messages import RequestRecord

@@ -160,7 +160,7 @@ class BearerAccess(Access):
             raise Refusal(400, "UNSUPPORTED", "a form is needed")
         form = parse_qs(request.body.read(_FORM_LIMIT).decode("latin-1"), keep_blank_values=True)
         user = self._user_of(form)
-        if not user or not form.get("client_id"):
+        if not user or not any(form.get("client_id", [])):
             raise Refusal(401 if user is None else 400, "UNAUTHORIZED", "the grant is not valid")
         return self._issue(user, form, offline=form.get("access_type") == ["offline"])
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 for the testing registry: a listener, its connections, and answers that go wrong on the wire."""
+"""Connections to the testing registry: requests one after the other, and answers that go wrong on the wire."""
 
 from __future__ import annotations
 
@@ -10,19 +10,15 @@ import threading
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
-from io import BufferedReader
 from typing import Protocol
 
 from transship.testing.registry_faults import ENDLESS_LIMIT, Fault, Strike
 from transship.testing.registry_messages import BrokenBodyError, Refusal, Request, RequestRecord, Response
 from transship.testing.registry_requests import Incoming, Reader, read_request
 
-_IDLE = 120.0
 _LOOK = 0.05
 _GONE = getattr(select, "POLLRDHUP", 0)  # where it is missing, POLLHUP and POLLERR come without asking
 _LINGER_BYTES, _LINGER_SECONDS = 64 << 20, 2.0
-_BACKLOG = 128
-_READ_AHEAD = 64 << 10
 _SENDFILE_PIECE = 4 << 20
 _BLANKS = b" " * (64 << 10)
 
@@ -45,92 +41,6 @@ class Service(Protocol):
     def failed(self, error: Exception) -> None:
         """Remember a mistake of the registry itself."""
         ...
-
-
-class Listener:
-    """Accepts connections on a free port of 127.0.0.1 until it is closed, one thread each."""
-
-    def __init__(self, tls: ssl.SSLContext | None, port: int = 0) -> None:
-        self._tls = tls
-        self._socket = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
-        self.host = f"127.0.0.1:{self._socket.getsockname()[1]}"
-        self.closing = threading.Event()
-        self._lock = threading.Lock()
-        self._open: dict[socket.socket, threading.Thread] = {}
-        self._thread: threading.Thread | None = None
-
-    def start(self, service: Service) -> None:
-        """Begin to accept; ``service`` answers."""
-        name = f"registry {self.host}"
-        self._thread = threading.Thread(target=self._accept, args=(service,), name=name, daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        """Scheme, host and port."""
-        return f"{'https' if self._tls else 'http'}://{self.host}"
-
-    def close(self) -> None:
-        """End all connections, whatever they are doing."""
-        if self.closing.is_set():
-            return
-        self.closing.set()
-        if self._thread:
-            with contextlib.suppress(OSError):
-                socket.create_connection(self._socket.getsockname(), timeout=1).close()
-            self._thread.join(5)
-        self._socket.close()
-        with self._lock:
-            connections = dict(self._open)
-        for connection in connections:
-            _hang_up(connection)
-        for thread in connections.values():
-            thread.join(5)
-
-    def _accept(self, service: Service) -> None:
-        while not self.closing.is_set():
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:  # no file descriptors are left, or the client was gone at once
-                self.closing.wait(_LOOK)
-                continue
-            if self.closing.is_set():
-                connection.close()
-                return
-            self._begin(connection, service)
-
-    def _begin(self, connection: socket.socket, service: Service) -> None:
-        connection.settimeout(_IDLE)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._tls:
-            try:
-                connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-            except OSError:  # the client has gone already
-                connection.close()
-                return
-        thread = threading.Thread(target=self._serve, args=(connection, service), daemon=True)
-        with self._lock:
-            self._open[connection] = thread
-        thread.start()
-
-    def _serve(self, connection: socket.socket, service: Service) -> None:
-        try:
-            if isinstance(connection, ssl.SSLSocket):
-                connection.do_handshake()
-            with BufferedReader(connection.makefile("rb", buffering=0), _READ_AHEAD) as reader:
-                Connection(connection, reader, self.host, service, self.closing).serve()
-        except (OSError, ValueError, BrokenBodyError):
-            pass  # the client went away, did not like our certificate, or the registry is being closed
-        finally:
-            with self._lock:
-                self._open.pop(connection, None)
-            connection.close()
-
-
-def _hang_up(connection: socket.socket) -> None:
-    """Wake whoever waits for the connection; SSLSocket.shutdown would pull its TLS state from under them."""
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 class Connection:
@@ -167,7 +77,7 @@ class Connection:
         except BrokenBodyError:
             return False
         finally:
-            record.received = body.received
+            record.received, record.body = body.received, bytes(body.head)
         if fault.drop_response:
             return False
         record.status = response.status
@@ -241,17 +151,19 @@ class Connection:
         if content.path is not None and fault.flipped is None and not isinstance(self._socket, ssl.SSLSocket):
             with content.path.open("rb") as file:
                 for at in range(start, end, _SENDFILE_PIECE):
-                    record.sent += self._socket.sendfile(file, at, min(_SENDFILE_PIECE, end - at))
+                    size = min(_SENDFILE_PIECE, end - at)
+                    with _counted(record, size):
+                        self._socket.sendfile(file, at, size)
             return
         for piece in _flipped(content.pieces(start, end), start, fault.flipped):
-            self._socket.sendall(piece)
-            record.sent += len(piece)
+            with _counted(record, len(piece)):
+                self._socket.sendall(piece)
 
     def _send_endless(self, response: Response, record: RequestRecord) -> None:
         self._send_chunk(response.content.read()[response.start : response.end])
         while record.sent < ENDLESS_LIMIT and not self._closing.is_set():
-            self._send_chunk(_BLANKS)
-            record.sent += len(_BLANKS)
+            with _counted(record, len(_BLANKS)):
+                self._send_chunk(_BLANKS)
 
     def _send_chunk(self, data: bytes) -> None:
         if data:
@@ -277,6 +189,17 @@ class Connection:
             deadline, left = time.monotonic() + _LINGER_SECONDS, _LINGER_BYTES
             while left > 0 and time.monotonic() < deadline and (data := self._socket.recv(64 << 10)):
                 left -= len(data)
+
+
+@contextlib.contextmanager
+def _counted(record: RequestRecord, size: int) -> Iterator[None]:
+    """Counts first, so that the log is right when the client has the bytes, and takes back what was not sent."""
+    record.sent += size
+    try:
+        yield
+    except OSError:
+        record.sent -= size
+        raise
 
 
 def _flipped(pieces: Iterator[memoryview], start: int, offset: int | None) -> Iterator[memoryview]:

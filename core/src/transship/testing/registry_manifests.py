@@ -65,7 +65,8 @@ class Manifests:
         try:
             digest = manifest_digest(manifest.data, manifest.media_type, wanted.algorithm if wanted else "sha256")
             with self._store.lock:
-                self._check_content(self._store.repository(name), name, reference, manifest)
+                held = self._store.repositories.get(name, Repository())
+                self._check_content(held, name, reference, manifest)
         except TransshipError as error:
             raise Refusal(400, "MANIFEST_INVALID", str(error)) from None
         if wanted not in (None, digest):

@@ -96,7 +96,8 @@ class RequestRecord:
     """What the log keeps of one request.
 
     ``status`` is 0 as long as nothing was answered, and for good if the connection was dropped instead.
-    ``received`` and ``sent`` are bytes of bodies.
+    ``received`` and ``sent`` count the bytes of bodies, in big pieces; ``body`` are the first 64 KiB that were
+    received.
     """
 
     method: str
@@ -106,6 +107,7 @@ class RequestRecord:
     status: int = 0
     received: int = 0
     sent: int = 0
+    body: bytes = b""
 
     @property
     def path(self) -> str:

@@ -14,6 +14,7 @@ _LINE_LIMIT = 64 << 10
 _HEADER_LIMIT = 200
 _SKIP_LIMIT = 1 << 20
 _PIECE = 1 << 20
+_HEAD = 64 << 10
 _REQUEST_LINE = re.compile(r"([A-Z]+) (/[^\s#]*) HTTP/1\.([01])")
 _HEADER_LINE = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?\r?\n")
@@ -34,6 +35,7 @@ class Reader(Protocol):
 class IncomingBody:
     """The body of a request, as it comes from the socket.
 
+    ``head`` is its beginning, as far as it was read.
     ``dropped_after`` and ``stalled_after`` are offsets at which it ends with an error, or ``stall`` is called.
     """
 
@@ -41,7 +43,7 @@ class IncomingBody:
         self._reader, self._connection, self._expects = reader, connection, expects
         self._source = self._chunks() if length is None else self._counted(length)
         self._length, self._is_done = length, length == 0
-        self.received = 0
+        self.received, self.head = 0, bytearray()
         self.dropped_after: int | None = None
         self.stalled_after: int | None = None
         self.stall: Callable[[], None] = lambda: None
@@ -51,12 +53,17 @@ class IncomingBody:
         self._continue()
         for piece in self._source:
             before, self.received = self.received, self.received + len(piece)
-            if self.stalled_after is not None and before <= self.stalled_after < self.received:
-                self.stall()
-            if self.dropped_after is not None and self.received >= self.dropped_after:
-                yield piece[: self.dropped_after - before]
+            self.head += piece[: max(0, _HEAD - before)]
+            drop, stall = self.dropped_after, self.stalled_after
+            if drop is not None and self.received >= drop:
+                yield piece[: drop - before]
                 raise BrokenBodyError
-            yield piece
+            if stall is not None and before <= stall < self.received:
+                yield piece[: stall - before]
+                self.stall()
+                yield piece[stall - before :]
+            else:
+                yield piece
         if self.dropped_after is not None:
             raise BrokenBodyError
         self._is_done = True

@@ -67,6 +67,8 @@ class RegistryService:
         else:
             response = self._work(request, strike)
         response.headers.set("Docker-Distribution-Api-Version", "registry/2.0")
+        if self._signatures:
+            response.headers.set("X-Registry-Supports-Signatures", "1")
         variables = {"url": self._url, "host": self._host, "path": request.path, "target": request.target}
         alter(response, strike, variables, self._elsewhere)
         return response
@@ -86,7 +88,7 @@ class RegistryService:
             return refusal.response()
 
     def _ping(self, request: Request, name: str, last: str) -> Response:
-        return json_response({}, headers={"X-Registry-Supports-Signatures": "1"} if self._signatures else {})
+        return json_response({})
 
     def _tokens(self, request: Request, name: str, last: str) -> Response:
         return self._access.tokens(request)
