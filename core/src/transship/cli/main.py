@@ -19,11 +19,17 @@ def _open_closed_streams() -> None:
 
 def main() -> NoReturn:
     """Run the program with the arguments of the process."""
-    _open_closed_streams()
-    if sys.argv[1:] in (["--version"], ["-v"]):  # answered before anything costly is imported
-        print(f"transship version {__version__}")
-        sys.exit(0)
     gc.disable()  # imports leave nothing to collect; Application turns it on again before it does the work
+    _open_closed_streams()
+    code = _run(sys.argv[1:])
+    gc.freeze()  # the process ends: looking through all modules for garbage would only take time
+    sys.exit(code)
+
+
+def _run(args: list[str]) -> int:
+    if args in (["--version"], ["-v"]):  # answered before anything costly is imported
+        print(f"transship version {__version__}")
+        return 0
     from transship.cli.application import Application
 
-    sys.exit(Application().run(sys.argv[1:]))
+    return Application().run(args)

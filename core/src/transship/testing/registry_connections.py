@@ -59,9 +59,16 @@ class Connection:
             try:
                 incoming = read_request(self._reader, self._socket, self._host)
             except Refusal as refusal:
-                self._send_head(refusal.response(), Fault())
-                return self._linger()
+                return self._refuse(refusal.response())
             goes_on = incoming is not None and self._exchange(incoming)
+
+    def _refuse(self, response: Response) -> None:
+        """Answer what is no request; where the next one would begin cannot be known."""
+        response.headers.set("Content-Length", str(response.length))
+        response.headers.set("Connection", "close")
+        self._send_head(response, Fault())
+        self._socket.sendall(response.content.read())
+        self._linger()
 
     def _exchange(self, incoming: Incoming) -> bool:
         """Answer one request; False if the connection must end."""

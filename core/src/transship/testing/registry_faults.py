@@ -62,9 +62,10 @@ class Fault:
     endless: bool = False
     """Blanks follow the body without end."""
     drop_request_after: int | None = None
-    """The connection ends after this many bytes of the body of the request."""
+    """The connection ends after this many bytes of the body of the request, which are worked on; the end of the
+    body at the latest. Needs a request whose body is read, as those of uploads and manifests are."""
     stall_request_after: int | None = None
-    """Nothing more of the body of the request is read after this many bytes for ``seconds``."""
+    """As ``drop_request_after``, but nothing more is read for ``seconds``, or until the client goes away."""
     drop_response: bool = False
     """The work is done, and the connection ends without an answer."""
     endless_pages: bool = False
