@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from transship.copy.options import CopyOptions, CopyResult, MultiArch
 from transship.deletion import delete_image
@@ -21,13 +22,13 @@ from transship.image.platform import Platform, PlatformRequest
 from transship.inspection import InspectedImage, inspect_image, read_raw
 from transship.places import make_context, place
 from transship.plugin.context import Context
-from transship.plugin.events import Event
 from transship.plugin.transport import TagList
-from transship.policy.document import ACCEPT_ALL, Policy
-from transship.policy.evaluation import require_valid_scopes
-from transship.policy.files import load_policy
 from transship.retry import Retries, with_retries
 from transship.tags import list_place
+
+if TYPE_CHECKING:
+    from transship.plugin.events import Event
+    from transship.policy.document import Policy
 
 __all__ = [
     "CopyOptions",
@@ -95,7 +96,9 @@ def copy_to_all(
     ``policy`` is a trust policy or the path of one; None: the user's or the system's. ``insecure_policy`` accepts any
     image. ``on_event`` is called with ``transship.plugin.events``, from several threads.
     """
-    from transship.copy.run import copy_image  # the engine is heavy, and the other functions do without it
+    # What only a copy needs is heavy, and the other functions start faster without it.
+    from transship.copy.run import copy_image
+    from transship.policy.evaluation import require_valid_scopes
 
     manager = manager or _new_manager()
     trusted = _policy(policy, insecure=insecure_policy)
@@ -196,6 +199,9 @@ def _new_manager() -> PluginManager:
 
 
 def _policy(policy: str | Policy | None, *, insecure: bool) -> Policy:
+    from transship.policy.document import ACCEPT_ALL
+    from transship.policy.files import load_policy
+
     if insecure:
         return ACCEPT_ALL
-    return policy if isinstance(policy, Policy) else load_policy(policy)
+    return load_policy(policy) if isinstance(policy, str | None) else policy

@@ -113,6 +113,10 @@ class TransportError(TransshipError):
         self.retryable = retryable
 
 
+class ListingRefusedError(TransportError):
+    """A place does not tell its tags, though images there can be read."""
+
+
 class DeadlineExceededError(TransshipError):
     """The time that was given to the whole command ran out."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from transship.errors import InvalidManifestError, TransshipError, UnsupportedError
+from transship.errors import InvalidManifestError, ListingRefusedError, TransshipError, UnsupportedError
 from transship.image.digest import Digest
 from transship.image.identification import guess_media_type, manifest_digest, normalized_media_type
 from transship.image.index import choose, parse_index
@@ -124,4 +124,10 @@ def _tags(transport: Transport, reference: Reference, context: Context) -> tuple
     """All tags of a registry's repository. Files have none in this sense, as Skopeo sees it."""
     if reference.named is None or transport.name != "docker" or not isinstance(transport, TagLister):
         return ()
-    return tuple(transport.list_tags(reference, context).tags)
+    try:
+        return tuple(transport.list_tags(reference, context).tags)
+    except ListingRefusedError:
+        context.warn("Registry disallows tag list retrieval; skipping")
+        return ()
+    except (TransshipError, OSError) as error:
+        raise TransshipError(f"Error determining repository tags: {error}") from error

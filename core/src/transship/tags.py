@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from transship.discovery import PluginManager
-from transship.errors import InvalidReferenceError, UnsupportedError
+from transship.errors import InvalidReferenceError, TransshipError, UnsupportedError
 from transship.plugin.context import Context
 from transship.plugin.transport import TagList, TagLister
 
@@ -18,4 +18,8 @@ def list_place(manager: PluginManager, text: str, context: Context) -> TagList:
         raise UnsupportedError(
             f"Unsupported transport '{name}' for tag listing. Only supported: docker, docker-archive, oci"
         )
-    return transport.list_tags(transport.parse_place(rest), context)
+    place = transport.parse_place(rest)
+    try:
+        return transport.list_tags(place, context)
+    except (TransshipError, OSError) as error:
+        raise TransshipError(f"Error listing repository tags: {error}") from error

@@ -8,21 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from transship.cli.gotemplate import (
-    Boxed,
-    Budget,
-    GoInt,
-    GoList,
-    GoMap,
-    GoPointer,
-    GoStruct,
-    GoTime,
-    GoTyped,
-    TemplateError,
-    align,
-    render,
-)
-from transship.cli.gotemplate.errors import NESTING_LIMIT, TEMPLATE_LIMIT
+from transship.cli.gotemplate.columns import align
+from transship.cli.gotemplate.engine import render
+from transship.cli.gotemplate.errors import NESTING_LIMIT, TEMPLATE_LIMIT, Budget, TemplateError
+from transship.cli.gotemplate.gotime import GoTime
+from transship.cli.gotemplate.values import Boxed, GoInt, GoList, GoMap, GoPointer, GoStruct, GoTyped
 
 ITEM = GoStruct("main.Item", {"N": GoInt("int64", 7), "Gone": GoPointer("time.Time", None)})
 DATA = GoStruct(

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from transship.cli.gotemplate import GoStruct, TemplateError
+from transship.cli.gotemplate.errors import TemplateError
+from transship.cli.gotemplate.values import GoStruct
 from transship.cli.inspect_report import config_value, render, summary_value, to_json
 from transship.errors import InvalidManifestError
 

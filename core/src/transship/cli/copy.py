@@ -77,6 +77,11 @@ def _copy_options() -> list[click.Option]:
         Value("--dest-compress-level", type=GO_INT, default=None, metavar="LEVEL", help="level of that compression"),
         Flag("--dest-force-compress-format", help="reuse no blob that is compressed otherwise"),
         Flag("--dest-precompute-digests", help="know the digests before the upload, for docker:"),
+        Value(
+            "--dest-chunk-size", default="", metavar="BYTES", help="upload blobs in pieces of this size, for docker:"
+        ),
+        Value("--limit-rate", default="", metavar="BYTES", help="most bytes per second of each side, for docker:"),
+        Flag("--no-cache", help="do not remember where blobs were seen, for docker:"),
         Value("--src-opt", multiple=True, metavar="NAME=VALUE", help="an option of the source's transport"),
         Value("--dest-opt", multiple=True, metavar="NAME=VALUE", help="an option of the destination's transport"),
         Flag("--tls-verify", default=None, hidden=True),
@@ -116,6 +121,7 @@ def copy(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     _require_names(app, source, destinations)
     for prefix in ("src_", "dest_"):
         check_credentials(flags, prefix)
+    _require_registry(app, flags, [source, *destinations])
     options = copy_options(app, flags)
     contexts = [_destination_context(app, flags, text) for text in destinations]
     with copy_progress(app.log, quiet=flags["quiet"]) as observer:
@@ -236,7 +242,22 @@ def _require_names(app: Application, source: str, destinations: Sequence[str]) -
 
 
 def _source_context(app: Application, flags: Mapping[str, Any], text: str) -> Context:
-    return app.context(text, "source", flags, "src_", own=dict(_pair("--src-opt", pair) for pair in flags["src_opt"]))
+    own = dict(_pair("--src-opt", pair) for pair in flags["src_opt"])
+    return app.context(text, "source", flags, "src_", settings=_registry_settings(flags), own=own)
+
+
+def _registry_settings(flags: Mapping[str, Any]) -> dict[str, str]:
+    """Options of ours that mean something to whichever side is a registry."""
+    settings = {"limit-rate": flags["limit_rate"], "no-cache": "true" if flags["no_cache"] else ""}
+    return {name: value for name, value in settings.items() if value}
+
+
+def _require_registry(app: Application, flags: Mapping[str, Any], images: Sequence[str]) -> None:
+    """Refuse options of ours that no side understands."""
+    for name in _registry_settings(flags):
+        transports = [app.manager.transport(text.partition(":")[0]) for text in images]
+        if not any(option.name == name for transport in transports for option in transport.options):
+            raise UnsupportedError(f"--{name} means nothing to {' or '.join(sorted({t.name for t in transports}))}:")
 
 
 def _destination_context(app: Application, flags: Mapping[str, Any], text: str) -> Context:
@@ -250,12 +271,14 @@ def _destination_context(app: Application, flags: Mapping[str, Any], text: str) 
     for name in ("compress", "decompress"):
         if switches[name] and transport != "dir":
             app.log.warning(f"--dest-{name} can only be used if the destination transport is 'dir'")
-    settings = {name: "true" for name, is_set in switches.items() if is_set}
+    settings = {name: "true" for name, is_set in switches.items() if is_set} | _registry_settings(flags)
     if flags["additional_tag"]:
         settings["additional-tags"] = ",".join(_additional_tags(flags["additional_tag"]))
     own = dict(_pair("--dest-opt", pair) for pair in flags["dest_opt"])
     if flags["link"]:
         own["link"] = "true"
+    if flags["dest_chunk_size"]:
+        own["chunk-size"] = flags["dest_chunk_size"]
     return app.context(text, "destination", flags, "dest_", settings=settings, own=own)
 
 

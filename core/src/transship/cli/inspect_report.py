@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from transship.cli import gotemplate
-from transship.cli.gotemplate import (
-    Boxed,
-    Budget,
-    GoInt,
-    GoList,
-    GoMap,
-    GoPointer,
-    GoStruct,
-    GoTime,
-    GoTyped,
-    TemplateError,
-    Value,
-    clean_text,
-)
+from transship.cli.gotemplate.encoding import encode
+from transship.cli.gotemplate.errors import Budget, TemplateError
+from transship.cli.gotemplate.gotime import GoTime
+from transship.cli.gotemplate.values import Boxed, GoInt, GoList, GoMap, GoPointer, GoStruct, GoTyped, Value, clean_text
 from transship.errors import InvalidManifestError
+
+if TYPE_CHECKING:
+    from transship.cli.gotemplate.parser import ParsedTemplate
 
 PROGRAM = "transship inspect"
 
@@ -90,7 +82,7 @@ def config_value(config_json: Mapping[str, Any]) -> GoStruct:
 
 def to_json(value: Value, indent: int | None = None) -> str:
     """``value`` as JSON, as Go's encoder writes it, without a newline at the end."""
-    return gotemplate.encode(value, indent)
+    return encode(value, indent)
 
 
 def render(template: str, value: GoStruct) -> str:
@@ -101,27 +93,32 @@ def render(template: str, value: GoStruct) -> str:
     template = clean_text(template)
     if not template or _JSON.fullmatch(template):
         return to_json(value, _INDENT) + "\n"
+    from transship.cli.gotemplate.columns import align
+    from transship.cli.gotemplate.evaluator import execute
+
     data = GoList("interface {}", [Boxed(_as_skopeo_passes(value))])
     budget = Budget()
-    output = gotemplate.execute(_parse(template), data, budget)
-    return gotemplate.align(output, budget) if template.startswith(_TABLE) else output
+    output = execute(_parse(template), data, budget)
+    return align(output, budget) if template.startswith(_TABLE) else output
 
 
 def _as_skopeo_passes(value: GoStruct) -> Value:
     return GoPointer(value.type_name, value) if value.type_name == "v1.Image" else value
 
 
-def _parse(template: str) -> gotemplate.ParsedTemplate:
+def _parse(template: str) -> ParsedTemplate:
+    from transship.cli.gotemplate.engine import parse
+
     is_table = template.startswith(_TABLE)
     written = _replaced(template, _TABLE_ESCAPES if is_table else _ESCAPES)
     wrapped = _wrapped(written if written.endswith("\n") else written + "\n", always=is_table)
     try:
-        return gotemplate.parse(PROGRAM, wrapped)
+        return parse(PROGRAM, wrapped)
     except TemplateError:
         if written == template:
             raise
         # A literal such as "\n" breaks when its escape is replaced, and is right as it stands.
-        return gotemplate.parse(PROGRAM, _wrapped(template.removeprefix(_TABLE), always=is_table))
+        return parse(PROGRAM, _wrapped(template.removeprefix(_TABLE), always=is_table))
 
 
 def _replaced(text: str, replacements: Mapping[str, str]) -> str:

@@ -165,6 +165,11 @@ class BlobReader:
             raise RuntimeError("a blob's descriptor is known only when it was read to the end")
         return self._descriptor
 
+    @property
+    def file_content(self) -> FileContent | None:
+        """The blob's own file, if it is one: any part of it may be read again there. Nothing checks what is read."""
+        return self._source if isinstance(self._source, FileContent) else None
+
     def __iter__(self) -> Iterator[Buffer]:
         """Pieces of what is left of the blob, as they come. A piece is valid until the next one is asked for."""
         chunks = self._begun()
