@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,11 +59,21 @@ def run(code: str, language: str, workplace: Path, environment: dict[str, str]) 
     return done.stdout
 
 
-def run_blocks(page: Path, marker: str, workplace: Path, environment: dict[str, str]) -> None:
+def run_blocks(
+    page: Path, marker: str, workplace: Path, environment: dict[str, str], hosts: Mapping[str, str] | None = None
+) -> None:
+    """``hosts`` says what the hosts that the page names are called here."""
     for block in blocks_of(page):
         if block.marker == marker:
-            output = run(block.code, block.language, workplace, environment)
+            output = run(replaced(block.code, hosts or {}), block.language, workplace, environment)
+            output = replaced(output, {real: name for name, real in (hosts or {}).items()})
             assert block.output in (None, output), block.code
+
+
+def replaced(text: str, names: Mapping[str, str]) -> str:
+    for name, other in names.items():
+        text = text.replace(name, other)
+    return text
 
 
 @pytest.mark.parametrize("page", pages_with("runs"))
@@ -70,6 +81,22 @@ def test_commands_of_a_page_run_and_print_what_it_says(page, workplace, environm
     if page.name != "first-copy.md":  # which makes the policy itself
         run("transship policy init", "sh", workplace, environment)
     run_blocks(page, "runs", workplace, environment)
+
+
+@pytest.mark.parametrize("page", pages_with("runs with a registry"))
+def test_commands_of_a_page_run_with_a_registry(page, workplace, registry_environment, registries):
+    hosts = {name: registry.host for name, registry in registries.items()}
+    run("transship policy init", "sh", workplace, registry_environment)
+    if "transship login" not in page.read_text(encoding="utf-8"):  # its reader is logged in already
+        for host in hosts.values():
+            log_in = f'printf %s "$REGISTRY_PASSWORD" | transship login --username ann --password-stdin {host}'
+            run(log_in, "sh", workplace, registry_environment)
+    run_blocks(page, "runs with a registry", workplace, registry_environment, hosts)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_commands_of_a_page_need_one_kind_of_place(page):
+    assert len({block.marker for block in blocks_of(page) if block.marker.startswith("runs")}) <= 1
 
 
 @pytest.mark.parametrize("page", pages_with("runs with the example"))

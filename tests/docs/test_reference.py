@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import inspect
 import json
@@ -13,6 +14,7 @@ import pytest
 from transship.discovery import KINDS, PluginManager
 from transship.plugin import hookspecs
 from transship.policy.document import parse_policy
+from transship.testing.registry import Fault, Registry
 
 DOCS = Path(__file__).parents[2] / "docs"
 HOOKS = [name for name in vars(hookspecs) if name.startswith("transship_")]
@@ -63,12 +65,18 @@ def test_every_transport_of_this_repository_has_a_section():
     assert [name for name in ours if f"\n## {name}:" not in page] == []
 
 
-@pytest.mark.parametrize("name", ["dir", "oci", "oci-archive", "docker-archive"])
+@pytest.mark.parametrize("name", ["dir", "oci", "oci-archive", "docker", "docker-archive"])
 def test_every_option_of_a_transport_is_named(name):
     page = (DOCS / "reference" / "transports.md").read_text(encoding="utf-8")
     section = page.partition(f"\n## {name}:")[2].partition("\n## ")[0]
     options = [option.name for option in PluginManager().transport(name).options]
     assert [option for option in options if f"`{option}`" not in section] == []
+
+
+def test_everything_that_the_testing_registry_can_do_is_named():
+    page = (DOCS / "how-to" / "test-against-a-registry.md").read_text(encoding="utf-8")
+    names = [*inspect.signature(Registry).parameters, *(field.name for field in dataclasses.fields(Fault))]
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 def test_the_example_policy_is_that_of_policy_init():

@@ -1,0 +1,1 @@
+"""The docker plugin of transship: registries, their configuration and their credentials."""

@@ -1,0 +1,93 @@
+"""From a reference and the user's settings to a client of the right registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transship import __version__
+from transship.image.reference import DockerReference
+from transship.plugin.context import Context
+from transship.plugin.credentials import Credentials
+from transship_docker import credential_files
+from transship_docker.certificates import tls_context
+from transship_docker.client import RegistryClient
+from transship_docker.registries import Endpoint, Registries
+
+AUTHFILE = "authfile"
+CERT_DIR = "cert-dir"
+TLS_VERIFY = "tls-verify"
+TLS_DETAILS = "tls-details"
+REGISTRIES_CONF = "registries-conf"
+USER_AGENT_PREFIX = "user-agent-prefix"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryAccess:
+    """How one side of a command comes to registries."""
+
+    context: Context
+    registries: Registries
+
+    @classmethod
+    def load(cls, context: Context) -> RegistryAccess:
+        """Read the configuration that ``context`` names, or the user's."""
+        return cls(context, Registries.load(context.options.get(REGISTRIES_CONF, ""), warn=context.warn))
+
+    def endpoints(self, image: DockerReference) -> list[Endpoint]:
+        """Where to read ``image``, in order."""
+        return self.registries.endpoints(image)
+
+    def reader(self, endpoint: Endpoint, image: DockerReference) -> RegistryClient:
+        """A client to read from ``endpoint`` what the user calls ``image``.
+
+        Credentials that were given for the image's own registry stay away from other hosts.
+        """
+        if endpoint.is_mirror:
+            self.registries.require_allowed(endpoint.reference)
+        is_own = endpoint.reference.domain == image.domain
+        return self._client(endpoint.reference, "pull", insecure=endpoint.insecure, may_use_given=is_own)
+
+    def client(self, image: DockerReference, actions: str) -> RegistryClient:
+        """A client for ``image`` just where its name says; raises ``TransportError`` if that is blocked."""
+        self.registries.require_allowed(image)
+        return self._client(image, actions, insecure=self.registries.insecure(image), may_use_given=True)
+
+    def _client(self, image: DockerReference, actions: str, *, insecure: bool, may_use_given: bool) -> RegistryClient:
+        options = self.context.options
+        if options.get(TLS_VERIFY):
+            insecure = options[TLS_VERIFY] == "false"
+        return RegistryClient(
+            image.domain,
+            self.context,
+            repository=image.path,
+            actions=actions,
+            insecure=insecure,
+            credentials=lambda: self._credentials(image, may_use_given=may_use_given),
+            tls=tls_context(
+                image.domain,
+                cert_dir=options.get(CERT_DIR, ""),
+                verify=not insecure,
+                tls_details=options.get(TLS_DETAILS, ""),
+            ),
+            user_agent=user_agent(self.context),
+        )
+
+    def _credentials(self, image: DockerReference, *, may_use_given: bool) -> Credentials | None:
+        context = self.context
+        if context.anonymous:
+            return None
+        if context.credentials is not None and may_use_given:
+            return context.credentials
+        return context.find_credentials(image.domain, image.path) or credential_files.find_credentials(
+            image.domain,
+            image.path,
+            authfile=context.options.get(AUTHFILE, ""),
+            helpers=self.registries.credential_helpers,
+            warn=context.warn,
+            cancellation=context.cancellation,
+        )
+
+
+def user_agent(context: Context) -> str:
+    """How we introduce ourselves."""
+    return f"{context.options.get(USER_AGENT_PREFIX, '')} transship/{__version__}".strip()

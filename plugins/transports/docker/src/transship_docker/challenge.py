@@ -1,0 +1,48 @@
+"""``WWW-Authenticate``: how a server wants to be asked (RFC 9110, section 11)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+_LINE_LIMIT = 16 << 10
+_LINES = 20
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_PARAMETER = re.compile(rf'({_WORD})[ \t]*+=[ \t]*+(?:"((?:[^"\\]++|\\.)*+)"|({_WORD}))[ \t]*+(?=,|$)')
+_SCHEME = re.compile(rf"({_WORD})(?:[ \t]++|(?=,)|$)(?:[A-Za-z0-9._~+/-]++=*+[ \t]*+(?=,|$))?+")
+_SEPARATOR = re.compile(r"[ \t,]*+")
+_QUOTED_PAIR = re.compile(r"\\(.)")
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One way to authenticate; the scheme and the names of parameters are in lower case."""
+
+    scheme: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_challenges(lines: Iterable[str]) -> list[Challenge]:
+    """The challenges of all header lines, in order. What cannot be read ends its line."""
+    return [challenge for line in list(lines)[:_LINES] if len(line) <= _LINE_LIMIT for challenge in _of_line(line)]
+
+
+def _of_line(line: str) -> list[Challenge]:
+    found: list[tuple[str, dict[str, str]]] = []
+    position = _after_separator(line, 0)
+    while position < len(line):
+        if found and (match := _PARAMETER.match(line, position)):
+            name, quoted, plain = match.groups()
+            found[-1][1].setdefault(name.lower(), plain if quoted is None else _QUOTED_PAIR.sub(r"\1", quoted))
+        elif match := _SCHEME.match(line, position):
+            found.append((match[1].lower(), {}))
+        else:
+            break
+        position = _after_separator(line, match.end())
+    return [Challenge(scheme, parameters) for scheme, parameters in found]
+
+
+def _after_separator(line: str, position: int) -> int:
+    match = _SEPARATOR.match(line, position)
+    return match.end() if match else position

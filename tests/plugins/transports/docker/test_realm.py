@@ -1,0 +1,91 @@
+"""Which token services a registry may name."""
+
+from __future__ import annotations
+
+import pytest
+
+from transship_docker.addresses import is_literal, is_private
+from transship_docker.realm import RealmRefusedError, checked_realm
+
+KNOWN = {
+    "registry.tld": ["93.184.216.34"],
+    "auth.tld": ["93.184.216.35"],
+    "trap.tld": ["93.184.216.36", "10.0.0.1"],
+    "registry.corp": ["10.0.0.2"],
+    "auth.corp": ["10.0.0.3"],
+    "localhost": ["127.0.0.1", "::1"],
+    "127.0.0.1": ["127.0.0.1"],
+    "metadata": ["169.254.169.254"],
+}
+
+
+def checked(realm, registry="https://registry.tld", **settings):
+    settings.setdefault("insecure", False)
+    return checked_realm(realm, registry, ask=lambda host: KNOWN.get(host, []), **settings)
+
+
+@pytest.mark.parametrize(
+    ("realm", "registry", "settings"),
+    [
+        ("https://auth.tld/token?x=y", "https://registry.tld", {}),
+        ("https://registry.tld:444/token", "https://registry.tld", {}),
+        ("https://auth.tld/token", "https://registry.corp", {}),
+        ("https://auth.corp/token", "https://registry.corp", {"allowed_hosts": ["auth.corp"]}),
+        ("http://127.0.0.1:2/token", "http://127.0.0.1:1", {"insecure": True}),
+        ("http://localhost:2/token", "http://127.0.0.1:1", {"insecure": True}),
+        ("http://auth.tld/token", "https://registry.tld", {"insecure": True}),
+    ],
+)
+def test_sound_realms_are_accepted(realm, registry, settings):
+    checked(realm, registry, **settings)
+
+
+def test_a_public_registry_keeps_us_at_public_addresses():
+    assert checked("https://auth.tld/token")
+    assert not checked("https://registry.tld/token")
+
+
+@pytest.mark.parametrize(
+    ("realm", "registry"),
+    [
+        ("http://auth.tld/token", "https://registry.tld"),
+        ("file:///etc/passwd", "https://registry.tld"),
+        ("ftp://auth.tld/", "https://registry.tld"),
+        ("/token", "https://registry.tld"),
+        ("https:///token", "https://registry.tld"),
+        ("https://u:p@auth.tld/token", "https://registry.tld"),
+        ("https://auth.tld/token#x", "https://registry.tld"),
+        ("https://auth.tld:99999/token", "https://registry.tld"),
+        ("https://[::1/token", "https://registry.tld"),
+        ("https://10.0.0.1/token", "https://registry.tld"),
+        ("https://8.8.8.8/token", "https://registry.tld"),
+        ("https://2130706433/token", "https://registry.tld"),
+        ("https://[::1]/token", "https://registry.tld"),
+        ("https://localhost/token", "https://registry.tld"),
+        ("https://trap.tld/token", "https://registry.tld"),
+        ("https://metadata/token", "https://registry.tld"),
+        ("https://auth.corp/token", "https://registry.corp"),
+        ("https://metadata/token", "https://registry.corp"),
+        ("https://localhost/token", "https://registry.corp"),
+    ],
+)
+def test_unsound_realms_are_refused(realm, registry):
+    with pytest.raises(RealmRefusedError):
+        checked(realm, registry)
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fe80::1%eth0", "::ffff:10.0.0.1", "fd00::1", "x"]
+)
+def test_private_addresses_are_known(address):
+    assert is_private(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111"])
+def test_public_addresses_are_known(address):
+    assert not is_private(address)
+
+
+def test_odd_notations_are_addresses_too():
+    assert all(map(is_literal, ["127.1", "0x7f000001", "2130706433", "::1", "1.2.3.4"]))
+    assert not any(map(is_literal, ["a.tld", "", "1.2.3.4.tld"]))
