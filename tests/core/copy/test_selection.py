@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from transship.copy.options import CopyOptions, MultiArch
 from transship.copy.selection import chosen_positions
 from transship.errors import UnsupportedError
+from transship.image.digest import digest_of
 from transship.image.index import parse_index
+from transship.image.media_types import OCI_INDEX, OCI_MANIFEST
 from transship.image.platform import Platform
 from transship.testing.images import PLATFORMS, docker_list, oci_index
 
@@ -56,3 +60,13 @@ def test_platform_that_is_not_there_is_refused_even_beside_others(index, names):
 def test_no_platform_is_refused(index):
     with pytest.raises(UnsupportedError):
         chosen_positions(index, CopyOptions(multi_arch=MultiArch.PLATFORMS), MACHINE)
+
+
+@pytest.mark.timeout(20)
+def test_big_index_of_one_platform_is_soon_searched():
+    entry = {"mediaType": OCI_MANIFEST, "size": 2, "platform": {"os": "linux", "architecture": "arm64"}}
+    entries = [entry | {"digest": str(digest_of(b"%d" % number))} for number in range(15_000)]
+    entries.append(entries[0] | {"digest": str(digest_of(b"amd64")), "platform": {"os": "linux", "architecture": "amd64"}})
+    data = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+    options = CopyOptions(multi_arch=MultiArch.PLATFORMS, platforms=(Platform("linux", "amd64"),))
+    assert chosen_positions(parse_index(data, OCI_INDEX), options, MACHINE) == [15_000]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from transship.plugin.context import Context
 
 _FORMATS = {"": "", "oci": OCI_MANIFEST, "v2s1": DOCKER_SCHEMA1_SIGNED, "v2s2": DOCKER_MANIFEST}
+_STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _LATER = (
     "sign_by",
     "sign_by_sq_fingerprint",
@@ -124,7 +126,7 @@ def copy(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     _require_registry(app, flags, [source, *destinations])
     options = copy_options(app, flags)
     contexts = [_destination_context(app, flags, text) for text in destinations]
-    with copy_progress(app.log, quiet=flags["quiet"]) as observer:
+    with copy_progress(app.log, quiet=flags["quiet"] or _needs_standard_output(flags, destinations)) as observer:
         results = copy_to_all(
             source,
             destinations,
@@ -140,6 +142,12 @@ def copy(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
         _print_plan(results)
     elif flags["digestfile"]:
         _write_digest(flags["digestfile"], results[0])
+
+
+def _needs_standard_output(flags: Mapping[str, Any], destinations: Sequence[str]) -> bool:
+    """Whether an archive goes to standard output, where lines among its bytes would spoil it."""
+    paths = (text.partition(":")[2].partition(":")[0] for text in destinations)
+    return not flags["dry_run"] and any(os.path.abspath(path) in _STANDARD_OUTPUT for path in paths if path)
 
 
 def _write_digest(path: str, result: CopyResult) -> None:

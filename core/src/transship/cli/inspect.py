@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ from transship.cli.options import (
     with_options,
 )
 from transship.errors import InvalidManifestError, TransshipError
+from transship.image.strict_json import dump_json, load_json_object
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
@@ -111,20 +113,28 @@ def _reason(error: Exception) -> str:
 
 
 def _report(image: InspectedImage, flags: dict[str, Any]) -> str:
-    from transship.cli import inspect_report
-
     image.manifest.require_image()
-    if flags["config"]:
-        value = inspect_report.config_value(_config(image))
-    else:
-        value = inspect_report.summary_value(_summary(image, flags["manifest_digest"]))
-    return inspect_report.render(flags["format"] or "json", value)
+    document = _config(image) if flags["config"] else _summary(image, flags["manifest_digest"])
+    if flags["format"]:
+        return _rendered(flags["format"], document, is_config=flags["config"])
+    shown = {name: value for name, value in document.items() if value != "" or name not in ("Name", "Tag")}
+    return dump_json(shown, indent=4).decode() + "\n"
+
+
+def _rendered(template: str, document: dict[str, Any], *, is_config: bool) -> str:
+    from transship.cli.inspect_report import config_value, render, summary_value
+
+    if not is_config:
+        return render(template, summary_value(document))
+    try:
+        return render(template, config_value(document))
+    except TransshipError as error:
+        raise TransshipError(f"Error writing OCI-formatted configuration data to standard output: {error}") from error
 
 
 def _config(image: InspectedImage) -> dict[str, Any]:
     """The config as OCI defines it."""
     from transship.image.conversion import oci_config
-    from transship.image.strict_json import load_json_object
 
     try:
         return load_json_object(oci_config(image.manifest, image.config), "config")
@@ -157,12 +167,16 @@ def _summary(image: InspectedImage, algorithm: str) -> dict[str, Any]:
                 "MIMEType": descriptor.media_type,
                 "Digest": str(descriptor.digest),
                 "Size": descriptor.size,
-                "Annotations": descriptor.annotations,
+                "Annotations": _sorted(descriptor.annotations),
             }
             for descriptor in descriptors
         ],
         "Env": list(config.env) if config.env is not None else None,
     }
+
+
+def _sorted(annotations: Mapping[str, str] | None) -> dict[str, str] | None:
+    return None if annotations is None else dict(sorted(annotations.items()))
 
 
 @hookimpl

@@ -21,7 +21,10 @@ def main() -> NoReturn:
     """Run the program with the arguments of the process."""
     gc.disable()  # imports leave nothing to collect; Application turns it on again before it does the work
     _open_closed_streams()
-    code = _run(sys.argv[1:])
+    try:
+        code = _run(sys.argv[1:])
+    except KeyboardInterrupt:  # while the program was still being loaded
+        code = 130
     gc.freeze()  # the process ends: looking through all modules for garbage would only take time
     sys.exit(code)
 

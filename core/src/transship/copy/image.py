@@ -271,7 +271,7 @@ def _put_image(
     data = updated.manifest
     if session.options.annotations and instance is None:
         data = annotated(data, updated.media_type, session.options.annotations)
-    digest = manifest_digest(data, updated.media_type)
+    digest = manifest_digest(data, updated.media_type, instance.algorithm if instance else "sha256")
     session.emit(WritingManifest(session.image, of_index=False))
     try:
         target.destination.put_manifest(data, updated.media_type, instance and digest)

@@ -18,17 +18,17 @@ def chosen_positions(index: Index, options: CopyOptions, machine: Platform) -> l
     for platform in options.platforms:
         request = PlatformRequest(platform.os, platform.architecture, platform.variant)
         digest = choose(index, wanted_platforms(request, machine))
+        chosen = next(entry.platform for entry in index.instances if entry.descriptor.digest == digest)
         positions |= {
             number
             for number, instance in enumerate(index.instances)
-            if instance.descriptor.digest == digest or _has_same_platform(instance.platform, index, digest)
+            if instance.descriptor.digest == digest or _is_same_platform(instance.platform, chosen)
         }
     if not positions:
         raise UnsupportedError("no platform of the index was chosen")
     return sorted(positions)
 
 
-def _has_same_platform(platform: Platform | None, index: Index, digest: object) -> bool:
+def _is_same_platform(platform: Platform | None, chosen: Platform | None) -> bool:
     """The same platform in another compression belongs to the choice."""
-    chosen = next(entry.platform for entry in index.instances if entry.descriptor.digest == digest)
     return platform is not None and platform == chosen

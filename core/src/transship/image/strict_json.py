@@ -86,13 +86,15 @@ _GO_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def dump_json(value: Any) -> bytes:
-    """Compact JSON with ``<``, ``>``, ``&``, U+2028 and U+2029 escaped, as Go's encoder writes it.
+def dump_json(value: Any, indent: int | None = None) -> bytes:
+    """JSON as Go's encoder writes it: ``<``, ``>``, ``&``, U+2028 and U+2029 are escaped.
 
-    Members keep their order; a caller that holds a map sorts it by key. Half a surrogate pair becomes U+FFFD.
+    Compact, or with lines indented by ``indent`` blanks. Members keep their order; a caller that holds a map sorts it
+    by key. Half a surrogate pair becomes U+FFFD.
     """
     try:
-        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        separators = (",", ":") if indent is None else (",", ": ")
+        text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=False, allow_nan=False)
     except RecursionError:
         raise InvalidManifestError("writing JSON: it is nested too deeply") from None
     return _encoded(text)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import threading
+from collections.abc import Hashable, Iterator
 from typing import BinaryIO
 
 from transship.errors import TransportError
@@ -12,11 +14,14 @@ from transship.plugin.files import TemporaryFile, names_open_file, remove_stale,
 
 _STANDARD_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 
+_in_use: set[Hashable] = set()
+_in_use_lock = threading.Lock()
+
 
 class ArchiveTarget:
     """A file that appears under its name only when it is whole, or a pipe or device that is written through.
 
-    ``is_stream`` tells the two apart.
+    ``is_stream`` tells the two apart. A link stays one: the file that it leads to is replaced.
     """
 
     def __init__(self, path: str) -> None:
@@ -28,6 +33,7 @@ class ArchiveTarget:
         if self._found is not None and stat.S_ISDIR(self._found.st_mode):
             raise TransportError(f'opening file "{path}": open {path}: is a directory')
         self.is_stream = _is_stream(path, self._found)
+        self._place = os.path.realpath(path)
 
     @property
     def has_content(self) -> bool:
@@ -35,10 +41,18 @@ class ArchiveTarget:
         return self._found is not None and stat.S_ISREG(self._found.st_mode) and self._found.st_size > 0
 
     def open(self) -> BinaryIO:
-        """The unbuffered file to write to; one that is not a stream can be read too."""
+        """The unbuffered file to write to; one that is not a stream can be read too.
+
+        Raises ``TransportError`` while this process writes there for somebody else.
+        """
         if self.is_stream:
-            return self._resources.enter_context(_open_stream(self.path))
-        folder, name = os.path.split(self.path)
+            stream = self._resources.enter_context(_open_stream(self.path))
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISCHR(status.st_mode):
+                self._resources.enter_context(_claimed((status.st_dev, status.st_ino), self.path))
+            return stream
+        folder, name = os.path.split(self._place)
+        self._resources.enter_context(_claimed(self._place, self.path))
         self._temporary = self._resources.enter_context(temporary_in(folder, name))
         return self._temporary.file
 
@@ -51,8 +65,8 @@ class ArchiveTarget:
         """Let the file appear under its name, with the mode of the one that it replaces."""
         if self._temporary is not None:
             mode = stat.S_IMODE(self._found.st_mode) if self._found else 0o644
-            self._temporary.publish(self.path, mode)
-            folder, name = os.path.split(self.path)
+            self._temporary.publish(self._place, mode)
+            folder, name = os.path.split(self._place)
             sync_folder(folder or ".")
             remove_stale(folder, name)
         self.close()
@@ -70,6 +84,19 @@ class ArchiveTarget:
             if isinstance(error.__cause__, FileNotFoundError) and self.path and os.path.isdir(folder):
                 return None
             raise
+
+
+@contextlib.contextmanager
+def _claimed(place: Hashable, path: str) -> Iterator[None]:
+    with _in_use_lock:
+        if place in _in_use:
+            raise TransportError(f"{path} is being written to already, by another destination")
+        _in_use.add(place)
+    try:
+        yield
+    finally:
+        with _in_use_lock:
+            _in_use.discard(place)
 
 
 def _identity(status: os.stat_result | None) -> tuple[int, ...]:

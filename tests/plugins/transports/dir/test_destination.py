@@ -344,3 +344,13 @@ def test_folder_that_vanished_is_one_line(tmp_path, open_destination, store):
     (tmp_path / "parent").rmdir()
     with pytest.raises(TransportError, match="no such file or directory"):
         store(destination, NEW)
+
+
+@pytest.mark.parametrize("option", ["compress", "decompress"])
+def test_old_image_does_not_decide_how_layers_are_compressed(option, tmp_path, open_destination, store):
+    target = tmp_path / "image"
+    store(open_destination(target), OLD)
+    destination = open_destination(target, **{option: "true"})
+    digest, data = next(iter(OLD.blobs.items()))
+    assert destination.reuse_blob(Descriptor("", digest, len(data))) is None
+    destination.close()

@@ -36,10 +36,6 @@ def methods(registry, path="uploads"):
     return [request.method for request in registry.requests if path in request.path]
 
 
-def sent_bytes(registry):
-    return sum(request.received for request in registry.requests if request.method == "PATCH")
-
-
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 class TestForms:
     """What an upload looks like."""
@@ -219,9 +215,8 @@ def test_another_origin_gets_no_credentials(make_registry, open_destination):
     registry = make_registry(auth="basic", users={"user": "secret"})
     elsewhere = registry.elsewhere
     registry.add_fault(Fault(UPLOADS, "POST", headers={"Location": "{elsewhere}{location}"}))
-    destination = open_destination(registry, credentials=Credentials("user", "secret"))
-    with pytest.raises(TransportError):
-        destination.put_blob(reader())
+    open_destination(registry, credentials=Credentials("user", "secret")).put_blob(reader())
+    assert stored(registry)
     there = [request for request in registry.requests if request.origin == elsewhere.removeprefix("http://")]
     assert there
     assert not any(request.headers.get("Authorization") for request in there)

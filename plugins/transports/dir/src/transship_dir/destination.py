@@ -45,8 +45,9 @@ class DirDestination(Destination):
 
     def reuse_blob(self, descriptor: Descriptor) -> Descriptor | None:
         found = self._blobs.get(descriptor.digest)
-        if found is None:
-            return self._reuse_from_target(descriptor)
+        if found is None:  # what is there must not decide whether layers are compressed as was asked for
+            keeps = self._traits.compression is LayerCompression.KEEP
+            return self._reuse_from_target(descriptor) if keeps else None
         return found if descriptor.size in (-1, found.size) else None
 
     def put_blob(self, blob: BlobReader) -> None:
