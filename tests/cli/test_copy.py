@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from transship.image.digest import digest_of
+from transship.image.media_types import OCI_INDEX, OCI_MANIFEST
 from transship.testing.images import (
     PLATFORMS,
     docker_list,
@@ -372,6 +373,46 @@ def test_foreign_layer_that_is_nowhere_is_told(run, images):
     outcome = run("copy", "dir:foreign", "docker-archive:t.tar:x:1")
     assert outcome.code == 1
     assert not (images / "t.tar").exists()
+
+
+@pytest.mark.parametrize("destination", ["oci-archive:/dev/stdout:x", "docker-archive:/dev/fd/1:x:1"])
+def test_archive_on_standard_output_has_no_lines_among_its_bytes(images, destination):
+    args = [sys.executable, "-m", "transship", "copy", "--insecure-policy", "dir:folder", destination]
+    with open("piped.tar", "wb") as piped:
+        subprocess.run(args, stdout=piped, check=True)
+    quiet = destination.replace("/dev/stdout", "quiet.tar").replace("/dev/fd/1", "quiet.tar")
+    subprocess.run([*args[:-1], quiet], stdout=subprocess.DEVNULL, check=True)
+    assert Path("piped.tar").read_bytes() == Path("quiet.tar").read_bytes()
+
+
+@pytest.mark.parametrize("other", ["archive.tar:y", "link/archive.tar:y", "./archive.tar:x"])
+def test_archive_cannot_be_written_twice_at_once(run, images, other):
+    os.remove("archive.tar")
+    os.symlink(".", "link")
+    outcome = run("copy", "-q", "dir:folder", "oci-archive:archive.tar:x", "--also-to", f"oci-archive:{other}")
+    assert outcome.code == 1
+    assert "being written to already" in outcome.fatal
+    assert not os.path.exists("archive.tar")
+
+
+def test_index_that_names_an_image_by_sha512_stays_as_it_is(run, images):
+    write_dir(oci_image(), images / "sha512")
+    manifest = oci_image().manifest
+    digest = digest_of(manifest, "sha512")
+    entry = {"mediaType": OCI_MANIFEST, "digest": str(digest), "size": len(manifest)}
+    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}).encode()
+    Path("sha512/manifest.json").write_bytes(index)
+    Path(f"sha512/sha512-{digest.encoded}.manifest.json").write_bytes(manifest)
+    assert run("copy", "--all", "--preserve-digests", "dir:sha512", "dir:target").code == 0
+    assert _manifest() == index
+
+
+@pytest.mark.parametrize(("flag", "ending"), [("--dest-decompress", ".tar"), ("--dest-compress", ".tar+gzip")])
+def test_compression_does_not_depend_on_what_was_in_the_folder(run, images, flag, ending):
+    for source in ("oci:layout:v1", "oci:layout:plain"):
+        assert run("copy", source, "dir:target").code == 0
+        assert run("copy", flag, source, "dir:target").code == 0
+        assert all(layer["mediaType"].endswith(ending) for layer in json.loads(_manifest())["layers"])
 
 
 def test_bars_are_drawn_on_a_terminal(images):

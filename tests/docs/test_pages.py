@@ -139,6 +139,18 @@ def test_links_lead_to_files(page):
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_into_pages_lead_to_headings(page):
+    links = re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    wanted = [((page.parent / path) if path else page, anchor) for path, anchor in links if "://" not in path]
+    assert [(target.name, anchor) for target, anchor in wanted if anchor not in anchors_of(target)] == []
+
+
+def anchors_of(page: Path) -> list[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
 def test_the_index_names_every_page():
     index = (DOCS / "README.md").read_text(encoding="utf-8")
     folders = ("tutorial", "how-to", "reference", "explanation")

@@ -1,4 +1,4 @@
-"""Every pair of file transports, every kind of image, every format: do we do what Skopeo does?
+"""Every pair of transports, every kind of image, every format: do we do what Skopeo does?
 
 As a script it prints the sums and lists every cell that is neither done nor refused as Skopeo refuses it.
 """
@@ -8,17 +8,20 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import media
+from registries import DockerRegistry, RefusedError, TestingRegistry, docker_registry, push, quick_folder
 
 from transship.image.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST, SCHEMA1_TYPES
 from transship.testing.images import (
@@ -37,7 +40,7 @@ from transship.testing.images import (
 )
 from transship.testing.writers import write_dir, write_docker_archive, write_oci_archive, write_oci_layout
 
-TRANSPORTS = ("dir", "oci", "oci-archive", "docker-archive")
+TRANSPORTS = ("dir", "oci", "oci-archive", "docker-archive", "docker")
 IMAGES: Mapping[str, Callable[[], Image]] = {
     "schema 2 gzip": schema2_image,
     "OCI gzip": oci_image,
@@ -58,6 +61,8 @@ MORE_IMAGES: Mapping[str, Callable[[], Image]] = {
     "OCI foreign layers": lambda: image_with_foreign_layer(OCI_MANIFEST),
     "subject and annotations": image_with_subject,
 }
+ALL_IMAGES = {**IMAGES, **MORE_IMAGES}
+INSECURE = ("--src-tls-verify=false", "--dest-tls-verify=false")
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "as is": (),
     "--format oci": ("--format", "oci"),
@@ -126,13 +131,20 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where one copy goes: its reference, and what is there afterwards."""
+
+    text: str
+    read: Callable[[], media.Stored]
+
+
+@dataclass(frozen=True)
 class Run:
     """One ``copy``: whether it worked, what it said, and what it was to write."""
 
     succeeded: bool
     said: str
-    destination: str
-    path: Path
+    place: Place
 
 
 def cells(images: Mapping[str, Callable[[], Image]] = IMAGES) -> Iterator[Cell]:
@@ -141,13 +153,23 @@ def cells(images: Mapping[str, Callable[[], Image]] = IMAGES) -> Iterator[Cell]:
 
 
 class Matrix:
-    """Runs cells. Sources are made once, under ``folder``."""
+    """Runs cells, all of its files under ``folder``. Sources are made once. Close it in the end."""
 
     def __init__(self, folder: Path) -> None:
         self._sources = folder / "sources"
         self._results = folder / "results"
         self._sources.mkdir(parents=True, exist_ok=True)
         self._references: dict[tuple[str, str], str | None] = {}
+        self._open = contextlib.ExitStack()
+        self._threads = self._open.enter_context(ThreadPoolExecutor(1))
+        self._testing = self._open.enter_context(TestingRegistry(schema1=True))
+        self._real = self._open.enter_context(docker_registry(folder))
+        self._refused: set[str] = set()
+        self._judged = itertools.count(1)
+
+    def close(self) -> None:
+        """Stop the registries."""
+        self._open.close()
 
     def judge(self, cell: Cell) -> Verdict:
         """Let both programs do the copy of ``cell``, and compare."""
@@ -156,8 +178,10 @@ class Matrix:
             return Verdict(cell, CANNOT_EXIST)
         shutil.rmtree(self._results, ignore_errors=True)
         self._results.mkdir()
-        theirs = self._copy(skopeo, source, cell, "theirs")
-        ours = self._copy(transship, source, cell, "ours")
+        number = next(self._judged)
+        their_run = self._threads.submit(_copy, skopeo, source, cell, self._place(cell, number, "theirs"))
+        ours = _copy(transship, source, cell, self._place(cell, number, "ours"))
+        theirs = their_run.result()
         try:
             return _compared(cell, ours, theirs, self._results)
         except (media.UnreadableError, AssertionError) as error:
@@ -167,14 +191,44 @@ class Matrix:
         key = (transport, image)
         if key not in self._references:
             path = self._sources / f"{transport}-{image}".replace(" ", "-")
-            self._references[key] = make_source(transport, {**IMAGES, **MORE_IMAGES}[image](), path)
+            made = ALL_IMAGES[image]()
+            self._references[key] = (
+                self._pushed(image, made) if transport == "docker" else make_source(transport, made, path)
+            )
         return self._references[key]
 
-    def _copy(self, program: Callable[[list[str]], tuple[int, str]], source: str, cell: Cell, who: str) -> Run:
+    def _pushed(self, name: str, image: Image) -> str:
+        text = f"sources/{name.replace(' ', '-').lower()}"
+        registry = self._registry(name)
+        push(registry.host, text, "1.0", image)
+        return f"docker://{registry.host}/{text}:1.0"
+
+    def _registry(self, image: str) -> DockerRegistry | TestingRegistry:
+        """The real registry, but for images that it refuses."""
+        if not self._refused:
+            self._refused = set(self._refused_images())
+        return self._testing if image in self._refused else self._real
+
+    def _refused_images(self) -> Iterator[str]:
+        yield ""
+        for number, (name, make) in enumerate(ALL_IMAGES.items()):
+            try:
+                push(self._real.host, f"trial/{number}", "1.0", make())
+            except RefusedError:
+                yield name
+
+    def _place(self, cell: Cell, number: int, who: str) -> Place:
+        if cell.destination == "docker":
+            registry, name = self._registry(cell.image), f"results/{number}/{who}"
+            return Place(f"docker://{registry.host}/{name}:1.0", lambda: registry.read(name, "1.0"))
         path = self._results / who
-        destination = destination_text(cell.destination, path)
-        code, said = program(["--insecure-policy", "copy", *OPTIONS[cell.options], source, destination])
-        return Run(code == 0, said.strip().rpartition("msg=")[2], destination, path)
+        text = destination_text(cell.destination, path)
+        return Place(text, lambda: media.read(cell.destination, path))
+
+
+def _copy(program: Callable[[list[str]], tuple[int, str]], source: str, cell: Cell, place: Place) -> Run:
+    code, said = program(["--insecure-policy", "copy", *INSECURE, *OPTIONS[cell.options], source, place.text])
+    return Run(code == 0, said.strip().rpartition("msg=")[2], place)
 
 
 def make_source(transport: str, image: Image, path: Path) -> str | None:
@@ -234,35 +288,35 @@ def _compared(cell: Cell, ours: Run, theirs: Run, folder: Path) -> Verdict:
         return Verdict(cell, OTHER if expected else REFUSED, f"we say {ours.said}; Skopeo says {theirs.said}")
     if not expected:
         return Verdict(cell, OTHER, f"we copied what Skopeo refuses: {theirs.said}")
-    stored = media.read(cell.destination, ours.path)
+    stored = ours.place.read()
     media.check(stored)
     _read_by_skopeo(ours, stored, folder)
     if theirs.succeeded and (difference is None or difference.alike):
         recompressed = cell.source == "docker-archive" or "uncompressed" in cell.image
-        media.compare(stored, media.read(cell.destination, theirs.path), recompressed=recompressed)
+        media.compare(stored, theirs.place.read(), recompressed=recompressed)
     if cell.destination == "oci" and media.is_plain_oci_image(stored):
         _unpacked_by_umoci(ours, folder)
     return Verdict(cell, DONE)
 
 
 def _read_by_skopeo(ours: Run, stored: media.Stored, folder: Path) -> None:
-    text = ours.destination
+    text = ours.place.text
     if text.startswith("oci") and media.is_docker_manifest(stored):
         text = text.removesuffix(f":{NAME}")  # see make_source
-    raw = subprocess.run(["skopeo", "inspect", "--raw", text], capture_output=True, check=False, timeout=60)
+    raw = subprocess.run(["skopeo", "inspect", "--raw", "--tls-verify=false", text], capture_output=True, check=False, timeout=60)
     assert raw.returncode == 0, f"Skopeo cannot inspect what we wrote: {raw.stderr.decode()}"
     if stored.manifest is not None:
         assert raw.stdout == stored.manifest, "Skopeo finds another manifest than we do"
     if media.refers_elsewhere(stored):
         return
-    arguments = ["--insecure-policy", "copy", "--all", text, f"dir:{folder / 'read'}"]
+    arguments = ["--insecure-policy", "copy", "--all", INSECURE[0], text, f"dir:{folder / 'read'}"]
     code, said = skopeo(arguments)
     assert code == 0, f"Skopeo cannot copy what we wrote: {said}"
 
 
 def _unpacked_by_umoci(ours: Run, folder: Path) -> None:
     bundle = folder / "bundle"
-    command = ["umoci", "unpack", "--rootless", "--image", f"{ours.path}:{NAME}", str(bundle)]
+    command = ["umoci", "unpack", "--rootless", "--image", ours.place.text.removeprefix("oci:"), str(bundle)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, f"umoci cannot unpack what we wrote: {done.stderr}"
     for name, data in itertools.chain.from_iterable(layer.items() for layer in files_of()):
@@ -271,10 +325,11 @@ def _unpacked_by_umoci(ours: Run, folder: Path) -> None:
 
 def main() -> int:
     """Run the whole measure; with ``--more`` also on images that are not part of it."""
-    images = {**IMAGES, **MORE_IMAGES} if "--more" in sys.argv else IMAGES
-    with tempfile.TemporaryDirectory(prefix="transship-matrix-") as folder:
-        matrix = Matrix(Path(folder))
-        verdicts = [matrix.judge(cell) for cell in cells(images)]
+    images = ALL_IMAGES if "--more" in sys.argv else IMAGES
+    with tempfile.TemporaryDirectory(prefix="transship-matrix-", dir=quick_folder()) as folder:
+        os.environ |= {"HOME": folder, "XDG_CACHE_HOME": f"{folder}/cache"}
+        with contextlib.closing(Matrix(Path(folder))) as matrix:
+            verdicts = [matrix.judge(cell) for cell in cells(images)]
     counts = Counter(verdict.kind for verdict in verdicts)
     print(
         f"{counts[DONE]} done, {counts[REFUSED]} refused as Skopeo does, {counts[OTHER]} other "

@@ -25,7 +25,7 @@ from transship.errors import (
     UnsupportedError,
 )
 from transship.image.digest import Digest, digest_of
-from transship.image.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
+from transship.image.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from transship.plugin.cancellation import Cancellation
 from transship.plugin.events import BlobFinished, BlobPlanned, BlobProgress, BlobStarted, Event, ImageFinished, Warned
 from transship.plugin.signature import SIMPLE_SIGNING, Signature
@@ -118,6 +118,22 @@ def test_layer_that_an_image_has_twice_is_copied_once(memory):
     source = memory.place("source", doubled)
     _copy(memory)
     assert len(source.reads) == len(set(source.reads)) == len(image.blobs)
+
+
+@pytest.mark.parametrize("schema1_first", [True, False])
+def test_layer_that_one_image_needs_the_diff_id_of_may_be_in_others(memory, schema1_first):
+    images = sorted((schema1_image(), schema2_image()), key=lambda image: image.config is not None)
+    images = images if schema1_first else images[::-1]
+    entries = [
+        {"mediaType": image.media_type, "digest": str(image.digest), "size": len(image.manifest)} for image in images
+    ]
+    platforms = [{"os": "linux", "architecture": name} for name in ("amd64", "arm64")]
+    manifests = [entry | {"platform": platform} for entry, platform in zip(entries, platforms, strict=True)]
+    data = json.dumps({"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": manifests}).encode()
+    memory.place("source", Image(data, DOCKER_LIST, instances=tuple(images)))
+    target = memory.place("target", traits=DestinationTraits(manifest_types=(OCI_MANIFEST, OCI_INDEX)))
+    _copy(memory, options=CopyOptions(multi_arch=MultiArch.ALL))
+    assert [media_type for _, media_type in target.manifests] == [OCI_MANIFEST, OCI_MANIFEST, OCI_INDEX]
 
 
 class TestSeveralDestinations:

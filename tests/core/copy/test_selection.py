@@ -62,11 +62,13 @@ def test_no_platform_is_refused(index):
         chosen_positions(index, CopyOptions(multi_arch=MultiArch.PLATFORMS), MACHINE)
 
 
-@pytest.mark.timeout(20)
-def test_big_index_of_one_platform_is_soon_searched():
+def test_big_index_of_one_platform_is_soon_searched(in_time):
     entry = {"mediaType": OCI_MANIFEST, "size": 2, "platform": {"os": "linux", "architecture": "arm64"}}
-    entries = [entry | {"digest": str(digest_of(b"%d" % number))} for number in range(15_000)]
-    entries.append(entries[0] | {"digest": str(digest_of(b"amd64")), "platform": {"os": "linux", "architecture": "amd64"}})
+    entries = [entry | {"digest": str(digest_of(b"%d" % number))} for number in range(9_999)]
+    entries.append(
+        entries[0] | {"digest": str(digest_of(b"amd64")), "platform": {"os": "linux", "architecture": "amd64"}}
+    )
     data = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
     options = CopyOptions(multi_arch=MultiArch.PLATFORMS, platforms=(Platform("linux", "amd64"),))
-    assert chosen_positions(parse_index(data, OCI_INDEX), options, MACHINE) == [15_000]
+    index = parse_index(data, OCI_INDEX)
+    assert in_time(lambda: chosen_positions(index, options, MACHINE)) == [9_999]

@@ -112,11 +112,12 @@ def _copy_layer(session: Session, task: LayerTask) -> list[WrittenLayer]:
     mine: list[Target] = []
     futures: list[Future[WrittenLayer]] = []
     for target, may_change in zip(session.targets, task.may_change, strict=True):
-        key = (task.descriptor.digest, may_change)
+        with_diff_id, without = ((task.descriptor.digest, may_change, has_diff_id) for has_diff_id in (True, False))
+        fitting = (with_diff_id,) if task.needs_diff_id else (with_diff_id, without)
         with target.lock:
-            future = target.known.get(key)
+            future = next((target.known[key] for key in fitting if key in target.known), None)
             if future is None:
-                future = target.known[key] = Future()
+                future = target.known[fitting[-1]] = Future()
                 mine.append(target)
         futures.append(future)
     if mine:

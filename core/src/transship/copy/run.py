@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from transship.copy.image import WrittenImage, copy_instance
 from transship.copy.index import copy_index, read_instance
@@ -38,7 +39,7 @@ def copy_image(
     a later one that failed.
     """
     with contextlib.ExitStack() as stack:
-        targets = [_open_target(place, stack) for place in destinations]
+        targets = [_open_target(place, stack, dry_run=options.dry_run) for place in destinations]
         opened = _open_source(source, stack)
         session = Session(
             manager,
@@ -59,9 +60,10 @@ def copy_image(
         return [_finished(session, target, image) for target, image in zip(targets, written, strict=True)]
 
 
-def _open_target(place: Place, stack: contextlib.ExitStack) -> Target:
+def _open_target(place: Place, stack: contextlib.ExitStack, *, dry_run: bool) -> Target:
     try:
-        destination = place.transport.open_destination(place.reference, place.context)
+        context = replace(place.context, dry_run=dry_run)
+        destination = place.transport.open_destination(place.reference, context)
         stack.callback(destination.close)
         return Target(place.reference, destination, destination.traits)
     except (TransshipError, OSError) as error:

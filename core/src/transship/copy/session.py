@@ -28,12 +28,16 @@ _PROGRESS_INTERVAL = 0.1
 
 @dataclass(eq=False)
 class Target:
-    """One destination, and what it has received so far."""
+    """One destination, and what it has received so far.
+
+    The keys of ``known`` are a layer's digest, whether it may be compressed otherwise, and whether its diff ID is
+    found out.
+    """
 
     reference: Reference
     destination: Destination
     traits: DestinationTraits
-    known: dict[tuple[Digest, bool], Future[WrittenLayer]] = field(default_factory=dict)
+    known: dict[tuple[Digest, bool, bool], Future[WrittenLayer]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     blobs_written: int = 0
     blobs_reused: int = 0

@@ -21,7 +21,7 @@ _in_use_lock = threading.Lock()
 class ArchiveTarget:
     """A file that appears under its name only when it is whole, or a pipe or device that is written through.
 
-    ``is_stream`` tells the two apart. A link stays one: the file that it leads to is replaced.
+    ``is_stream`` tells the two apart.
     """
 
     def __init__(self, path: str) -> None:
@@ -33,7 +33,6 @@ class ArchiveTarget:
         if self._found is not None and stat.S_ISDIR(self._found.st_mode):
             raise TransportError(f'opening file "{path}": open {path}: is a directory')
         self.is_stream = _is_stream(path, self._found)
-        self._place = os.path.realpath(path)
 
     @property
     def has_content(self) -> bool:
@@ -51,8 +50,8 @@ class ArchiveTarget:
             if not stat.S_ISCHR(status.st_mode):
                 self._resources.enter_context(_claimed((status.st_dev, status.st_ino), self.path))
             return stream
-        folder, name = os.path.split(self._place)
-        self._resources.enter_context(_claimed(self._place, self.path))
+        folder, name = os.path.split(self.path)
+        self._resources.enter_context(_claimed((os.path.realpath(folder), name), self.path))
         self._temporary = self._resources.enter_context(temporary_in(folder, name))
         return self._temporary.file
 
@@ -65,8 +64,8 @@ class ArchiveTarget:
         """Let the file appear under its name, with the mode of the one that it replaces."""
         if self._temporary is not None:
             mode = stat.S_IMODE(self._found.st_mode) if self._found else 0o644
-            self._temporary.publish(self._place, mode)
-            folder, name = os.path.split(self._place)
+            self._temporary.publish(self.path, mode)
+            folder, name = os.path.split(self.path)
             sync_folder(folder or ".")
             remove_stale(folder, name)
         self.close()

@@ -24,7 +24,7 @@ class Context:
     by the names that they declare. ``decompress`` finds out how bytes are compressed and undoes it; uncompressed
     bytes pass. ``warn`` shows the user one line. ``cancellation`` ends long work. ``credentials`` were given for this
     image and go before all others; ``anonymous``: none may be used. ``find_credentials`` asks the plugins that know
-    some.
+    some. ``dry_run``: the destination may be asked what it has, and nothing there may change.
     """
 
     temporary_directory: str = "/var/tmp"  # noqa: S108 - where skopeo puts big files, so that /tmp in memory is spared
@@ -35,6 +35,7 @@ class Context:
     credentials: Credentials | None = None
     anonymous: bool = False
     find_credentials: FindCredentials = lambda registry, repository: None
+    dry_run: bool = False
 
     def flag(self, name: str) -> bool:
         """Whether the option ``name`` was given as true."""

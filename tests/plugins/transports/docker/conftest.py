@@ -99,7 +99,7 @@ def warnings_shown() -> list[str]:
 def make_context(waits, warnings_shown):
     """Makes contexts without TLS verification, whose sleeps take no time."""
 
-    def make(*, credentials=None, anonymous=False, find_credentials=None, **options: str) -> Context:
+    def make(*, credentials=None, anonymous=False, find_credentials=None, dry_run=False, **options: str) -> Context:
         named = {name.replace("_", "-"): value for name, value in options.items()}
         return Context(
             options={"tls-verify": "false", **named},
@@ -108,6 +108,7 @@ def make_context(waits, warnings_shown):
             credentials=credentials,
             anonymous=anonymous,
             find_credentials=find_credentials or (lambda registry, repository: None),
+            dry_run=dry_run,
         )
 
     return make

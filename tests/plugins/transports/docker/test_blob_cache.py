@@ -157,3 +157,8 @@ def test_everybody_has_one_place(make_context, monkeypatch, tmp_path):
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["transship"]
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert places(open_cache(make_context())) == []
+
+
+def test_reading_needs_no_database():
+    program = "import sys, transship_docker.source; sys.exit('sqlite3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -61,3 +61,13 @@ def test_the_token_is_for_everything(make_registry, delete):
     delete(f"{registry.host}/library/app:v1", credentials=Credentials("u", "p"))
     scopes = [request.query["scope"] for request in registry.requests if request.path == "/token"]
     assert scopes == [["repository:library/app:*"]]
+
+
+def test_signatures_in_files_go_too(registry, delete, lookaside):
+    digest = registry.put_image("library/app", "v1", oci_image())
+    folder = lookaside / f"library/app@sha256={digest.encoded}"
+    folder.mkdir(parents=True)
+    for number in (1, 2, 4):
+        (folder / f"signature-{number}").write_bytes(b"x")
+    delete(f"{registry.host}/library/app:v1", **{"registries.d": str(lookaside.parent / "registries.d")})
+    assert [path.name for path in folder.iterdir()] == ["signature-4"]

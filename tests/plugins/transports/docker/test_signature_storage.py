@@ -160,7 +160,7 @@ class TestLookaside:
 
 
 class _Files(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):  # noqa: N802 - the name is that of the class above
+    def do_GET(self):
         self.server.asked.append(self)
         answers = self.server.answers.get(self.path) or [(404, b"", "text/plain")]
         status, body, kind = answers.pop(0) if len(answers) > 1 else answers[0]
@@ -208,7 +208,7 @@ class TestWebLookaside:
 
     def test_other_statuses_are_errors(self, signatures, web, path):
         web.answers[f"{path}1"] = [(403, b"", "text/plain")]
-        with pytest.raises(TransshipError, match="reading signature from .*: status 403"):
+        with pytest.raises(TransshipError, match=r"reading signature from .*: status 403"):
             signatures.read()
 
     def test_what_passes_is_tried_again(self, signatures, web, path):

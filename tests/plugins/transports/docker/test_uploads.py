@@ -222,6 +222,25 @@ def test_another_origin_gets_no_credentials(make_registry, open_destination):
     assert not any(request.headers.get("Authorization") for request in there)
 
 
+@pytest.mark.parametrize("verifies", [True, False])
+def test_https_is_left_only_for_insecure_registries(make_registry, open_destination, tmp_path, verifies):
+    import trustme
+
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1", "localhost")
+    chain, key, roots = tmp_path / "chain.pem", tmp_path / "key.pem", tmp_path / "certs.d" / "ca.crt"
+    chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+    certificate.private_key_pem.write_to_path(key)
+    roots.parent.mkdir()
+    authority.cert_pem.write_to_path(roots)
+    registry, plain = make_registry(tls=(chain, key)), make_registry()
+    registry.add_fault(Fault(UPLOADS, "POST", headers={"Location": f"{plain.url}/v2/library/app/blobs/uploads/1"}))
+    options = {"cert_dir": str(roots.parent), "tls_verify": str(verifies).lower()}
+    with pytest.raises(TransportError, match="without https" if verifies else "uploading layer chunked|initiating"):
+        open_destination(registry, **options).put_blob(reader())
+    assert bool(plain.requests) is not verifies
+
+
 class TestSource:
     """Trouble with the blob is no trouble of the registry."""
 

@@ -77,7 +77,7 @@ class RegistryDestination(Destination):
 
     def reuse_blob(self, descriptor: Descriptor) -> Descriptor | None:
         size = self._finder.size_here(descriptor.digest)
-        if size is None:
+        if size is None and not self._context.dry_run:  # a mount is a change
             size = self._finder.mounted(descriptor.digest, descriptor.size)
         if size is None or (descriptor.size >= 0 and size != descriptor.size):
             return None

@@ -82,11 +82,13 @@ class DockerTransport(Transport):
         """Delete the manifest, and so all tags that name it."""
         from transship_docker.access import RegistryAccess
         from transship_docker.deletion import delete_image
+        from transship_docker.registries_d import SignatureStorage
 
         image = registry_reference(reference).image
+        storage = SignatureStorage.load(context.options.get("registries.d", ""))
         client = RegistryAccess.load(context).client(image, "*")
         try:
-            delete_image(client, image)
+            delete_image(client, image, storage)
         finally:
             client.close()
 
