@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import media
-from registries import DockerRegistry, RefusedError, TestingRegistry, docker_registry, push, quick_folder
+from registries import DockerRegistry, RefusedError, TestingRegistry, docker_registry, quick_folder
 
 from transship.image.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST, SCHEMA1_TYPES
 from transship.testing.images import (
@@ -200,7 +200,7 @@ class Matrix:
     def _pushed(self, name: str, image: Image) -> str:
         text = f"sources/{name.replace(' ', '-').lower()}"
         registry = self._registry(name)
-        push(registry.host, text, "1.0", image)
+        registry.put_image(text, "1.0", image)
         return f"docker://{registry.host}/{text}:1.0"
 
     def _registry(self, image: str) -> DockerRegistry | TestingRegistry:
@@ -213,7 +213,7 @@ class Matrix:
         yield ""
         for number, (name, make) in enumerate(ALL_IMAGES.items()):
             try:
-                push(self._real.host, f"trial/{number}", "1.0", make())
+                self._real.put_image(f"trial/{number}", "1.0", make())
             except RefusedError:
                 yield name
 

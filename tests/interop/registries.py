@@ -42,6 +42,17 @@ class DockerRegistry:
     host: str
     storage: Path
 
+    def put_image(self, name: str, tag: str, image: Image) -> None:
+        """Upload ``image`` as it is; raises ``RefusedError``."""
+        with closing(http.client.HTTPConnection(self.host, timeout=10)) as connection:
+            for digest, data in image.all_blobs.items():
+                location = _request(connection, "POST", f"/v2/{name}/blobs/uploads/", b"", {})
+                location += f"{'&' if '?' in location else '?'}digest={digest}"
+                _request(connection, "PUT", location, data, {"Content-Type": "application/octet-stream"})
+            for instance in image.instances:
+                _put_manifest(connection, name, str(instance.digest), instance)
+            _put_manifest(connection, name, tag, image)
+
     def read(self, name: str, tag: str) -> Stored:
         """What the repository ``name`` holds, read from the disk."""
         repository = self.storage / "docker/registry/v2/repositories" / name
@@ -82,18 +93,6 @@ def docker_registry(folder: Path) -> Iterator[DockerRegistry]:
     finally:
         process.terminate()
         process.wait(10)
-
-
-def push(host: str, name: str, tag: str, image: Image) -> None:
-    """Upload ``image`` as it is; raises ``RefusedError``."""
-    with closing(http.client.HTTPConnection(host, timeout=10)) as connection:
-        for digest, data in image.all_blobs.items():
-            location = _request(connection, "POST", f"/v2/{name}/blobs/uploads/", b"", {})
-            location += f"{'&' if '?' in location else '?'}digest={digest}"
-            _request(connection, "PUT", location, data, {"Content-Type": "application/octet-stream"})
-        for instance in image.instances:
-            _put_manifest(connection, name, str(instance.digest), instance)
-        _put_manifest(connection, name, tag, image)
 
 
 def _put_manifest(connection: http.client.HTTPConnection, name: str, place: str, image: Image) -> None:

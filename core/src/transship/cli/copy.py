@@ -60,7 +60,7 @@ def _copy_options() -> list[click.Option]:
         Value("--format", "-f", default="", metavar="FORMAT", help="manifest type to write: oci, v2s1 or v2s2"),
         Flag("--preserve-digests", help="fail rather than change a manifest"),
         Flag("--remove-signatures", help="do not copy signatures"),
-        Value("--additional-tag", multiple=True, metavar="REF", help="further tags, for docker-archive:"),
+        Value("--additional-tag", multiple=True, metavar="REF", help="further tags, for docker: and docker-archive:"),
         Value("--annotation", multiple=True, metavar="KEY=VALUE", help="set an annotation on the copy (repeatable)"),
         Value(
             "--also-to", multiple=True, metavar="DEST", help="a further destination, each blob read once (repeatable)"

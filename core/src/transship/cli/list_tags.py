@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def list_tags(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     """List the tags of a repository, archive or layout
 
-    REPOSITORY is docker-archive:FILE or oci:FOLDER.
+    REPOSITORY is docker://REPOSITORY, docker-archive:FILE or oci:FOLDER.
     """
     if len(arguments) != 1:
         raise UsageError("Exactly one non-option argument expected", show_help=True)
