@@ -13,13 +13,7 @@ from transship.plugin.compression import Compression, decompress_members
 # matching and a wide window find files that a layer holds more than once. Each job sees as much of the input
 # before it as overlap_log says: 9 is a whole window, each step down halves it.
 _FASTEST = {"compression_level": 2, "window_log": 22, "job_size": 4 << 20, "overlap_log": 9}
-_DEFAULT = {
-    "compression_level": 3,
-    "window_log": 22,
-    "job_size": 4 << 20,
-    "overlap_log": 9,
-    "enable_long_distance_matching": 1,
-}
+_DEFAULT = {"compression_level": 3, "window_log": 22, "job_size": 4 << 20, "overlap_log": 9}
 _BETTER = {"compression_level": 7, "window_log": 22, "job_size": 4 << 20, "overlap_log": 9}
 _BEST = {
     "compression_level": 13,
