@@ -33,7 +33,7 @@ class Outcome:
 @pytest.fixture
 def run(capsys):
     """Runs ``transship`` with the arguments given; no policy is checked."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run_with(*args: str, policy: bool = False) -> Outcome:
         capsys.readouterr()
@@ -42,7 +42,8 @@ def run(capsys):
         return Outcome(code, captured.out, captured.err)
 
     yield run_with
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -355,6 +355,21 @@ class TestSignals:
         left = [path for path in Path.cwd().rglob("*") if path.name not in ("target", "b")]
         assert left == []
 
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_a_pipe_that_nobody_reads_does_not_keep_the_process(self, images, number, code):
+        os.mkfifo("pipe")
+        before = sorted(os.listdir())
+        args = ["copy", "-q", "--insecure-policy", "oci:layout:v1", "oci-archive:pipe", "--also-to=dir:target"]
+        process = subprocess.Popen([*PROGRAM, *args], stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 20
+        while sorted(os.listdir()) == before and time.monotonic() < deadline:
+            time.sleep(0.05)  # until the other destination has begun
+        process.send_signal(number)
+        _, err = process.communicate(timeout=10)
+        assert process.returncode == code
+        assert "Traceback" not in err
+        assert sorted(os.listdir()) == before
+
     def test_timeout_ends_a_copy_in_the_middle(self, site):
         args = ["--command-timeout", "700ms", "copy", "--insecure-policy", "slow:x", "dir:target"]
         result = subprocess.run([*PROGRAM, *args], capture_output=True, text=True, check=False, timeout=30)

@@ -1,8 +1,24 @@
-"""Lets the tests of this folder import the runner beside them."""
+"""Lets the tests of this folder import the modules beside them, and hides the settings of this machine."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+_SETTINGS = ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_this_machine(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HOME", str(home))
+        environment.setenv("XDG_CACHE_HOME", str(home / "cache"))
+        for name in (*_SETTINGS, *_PROXIES, *map(str.lower, _PROXIES)):
+            environment.delenv(name, raising=False)
+        yield

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -70,6 +70,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "--all": ("--all",),
 }
 NAME = "app"
+TAG = "1.0"
 DOCKER_NAME = "docker.io/library/app:1.0"
 
 
@@ -107,6 +108,8 @@ class Difference:
 
 _DECOMPRESSED_FIRST = "newer ones decompress a layer before they look for its media type in the converted manifest"
 
+_FALLBACK_TAG = "we list what refers to another manifest where the registry does not, as the specification has it"
+
 _VARIANT_LATER = "newer ones write a config anew with the variant behind the os, as image-spec 1.1 has it"
 
 NEWER_SKOPEO = (
@@ -114,6 +117,9 @@ NEWER_SKOPEO = (
     Difference("*", "docker-archive", "OCI zstd", "--format v2s2", True, _DECOMPRESSED_FIRST),
     Difference("*", "docker-archive", "OCI zstd", "--all", True, _DECOMPRESSED_FIRST),
     Difference("*", "oci*", "list of 6 platforms", "--all", True, _VARIANT_LATER, alike=False),
+    Difference("*", "docker", "subject and annotations", "as is", True, _FALLBACK_TAG, alike=False),
+    Difference("*", "docker", "subject and annotations", "--format oci", True, _FALLBACK_TAG, alike=False),
+    Difference("*", "docker", "subject and annotations", "--all", True, _FALLBACK_TAG, alike=False),
 )
 """Where Skopeo 1.9.3 differs from the one that we follow."""
 
@@ -147,9 +153,13 @@ class Run:
     place: Place
 
 
-def cells(images: Mapping[str, Callable[[], Image]] = IMAGES) -> Iterator[Cell]:
-    for source, destination, image, options in itertools.product(TRANSPORTS, TRANSPORTS, images, OPTIONS):
-        yield Cell(source, destination, image, options)
+Program = Callable[[list[str], Path], tuple[int, str]]
+"""Takes arguments and a folder for its caches; answers exit code and what it said."""
+
+
+def rows(images: Iterable[str] = IMAGES) -> Iterator[list[Cell]]:
+    for source, destination, image in itertools.product(TRANSPORTS, TRANSPORTS, images):
+        yield [Cell(source, destination, image, options) for options in OPTIONS]
 
 
 class Matrix:
@@ -161,7 +171,7 @@ class Matrix:
         self._sources.mkdir(parents=True, exist_ok=True)
         self._references: dict[tuple[str, str], str | None] = {}
         self._open = contextlib.ExitStack()
-        self._threads = self._open.enter_context(ThreadPoolExecutor(1))
+        self._threads = self._open.enter_context(ThreadPoolExecutor(2))
         self._testing = self._open.enter_context(TestingRegistry(schema1=True))
         self._real = self._open.enter_context(docker_registry(folder))
         self._refused: set[str] = set()
@@ -171,21 +181,25 @@ class Matrix:
         """Stop the registries."""
         self._open.close()
 
-    def judge(self, cell: Cell) -> Verdict:
-        """Let both programs do the copy of ``cell``, and compare."""
+    def judge(self, row: Iterable[Cell]) -> list[Verdict]:
+        """Let both programs do the copies of ``row``, and compare."""
+        trials = [self._trial(cell, next(self._judged)) for cell in row]
+        their_runs = [self._threads.submit(trial.run, skopeo, "theirs") for trial in trials]
+        our_runs = [trial.run(transship, "ours") for trial in trials]
+        verdicts = [
+            self._threads.submit(trial.verdict, ours, theirs.result())
+            for trial, ours, theirs in zip(trials, our_runs, their_runs, strict=True)
+        ]
+        return [verdict.result() for verdict in verdicts]
+
+    def _trial(self, cell: Cell, number: int) -> Trial:
         source = self._source(cell.source, cell.image)
-        if source is None:
-            return Verdict(cell, CANNOT_EXIST)
-        shutil.rmtree(self._results, ignore_errors=True)
-        self._results.mkdir()
-        number = next(self._judged)
-        their_run = self._threads.submit(_copy, skopeo, source, cell, self._place(cell, number, "theirs"))
-        ours = _copy(transship, source, cell, self._place(cell, number, "ours"))
-        theirs = their_run.result()
-        try:
-            return _compared(cell, ours, theirs, self._results)
-        except (media.UnreadableError, AssertionError) as error:
-            return Verdict(cell, OTHER, str(error))
+        folder = self._results / str(number)
+        folder.mkdir(parents=True)
+        if cell.destination != "docker":
+            return Trial(cell, source, folder, lambda who: _file_place(cell, folder / who))
+        registry, name = self._registry(cell.image), f"results/{number}"
+        return Trial(cell, source, folder, lambda who: _registry_place(registry, f"{name}/{who}"))
 
     def _source(self, transport: str, image: str) -> str | None:
         key = (transport, image)
@@ -200,8 +214,8 @@ class Matrix:
     def _pushed(self, name: str, image: Image) -> str:
         text = f"sources/{name.replace(' ', '-').lower()}"
         registry = self._registry(name)
-        registry.put_image(text, "1.0", image)
-        return f"docker://{registry.host}/{text}:1.0"
+        registry.put_image(text, TAG, image)
+        return f"docker://{registry.host}/{text}:{TAG}"
 
     def _registry(self, image: str) -> DockerRegistry | TestingRegistry:
         """The real registry, but for images that it refuses."""
@@ -213,22 +227,47 @@ class Matrix:
         yield ""
         for number, (name, make) in enumerate(ALL_IMAGES.items()):
             try:
-                self._real.put_image(f"trial/{number}", "1.0", make())
+                self._real.put_image(f"trial/{number}", TAG, make())
             except RefusedError:
                 yield name
 
-    def _place(self, cell: Cell, number: int, who: str) -> Place:
-        if cell.destination == "docker":
-            registry, name = self._registry(cell.image), f"results/{number}/{who}"
-            return Place(f"docker://{registry.host}/{name}:1.0", lambda: registry.read(name, "1.0"))
-        path = self._results / who
-        text = destination_text(cell.destination, path)
-        return Place(text, lambda: media.read(cell.destination, path))
+
+@dataclass(frozen=True)
+class Trial:
+    """One cell, to be done by both programs. ``source`` is None if there can be none."""
+
+    cell: Cell
+    source: str | None
+    folder: Path
+    place: Callable[[str], Place]
+
+    def run(self, program: Program, who: str) -> Run:
+        """Let ``program`` do the copy."""
+        place = self.place(who)
+        if self.source is None:
+            return Run(False, CANNOT_EXIST, place)
+        arguments = ["--insecure-policy", "copy", *INSECURE, *OPTIONS[self.cell.options], self.source, place.text]
+        code, said = program(arguments, self.folder / f"caches of {who}")
+        return Run(code == 0, said.strip().rpartition("msg=")[2], place)
+
+    def verdict(self, ours: Run, theirs: Run) -> Verdict:
+        """Compare what was done, and clear it away."""
+        if self.source is None:
+            return Verdict(self.cell, CANNOT_EXIST)
+        try:
+            return _compared(self.cell, ours, theirs, self.folder)
+        except (media.UnreadableError, AssertionError) as error:
+            return Verdict(self.cell, OTHER, str(error))
+        finally:
+            shutil.rmtree(self.folder)
 
 
-def _copy(program: Callable[[list[str]], tuple[int, str]], source: str, cell: Cell, place: Place) -> Run:
-    code, said = program(["--insecure-policy", "copy", *INSECURE, *OPTIONS[cell.options], source, place.text])
-    return Run(code == 0, said.strip().rpartition("msg=")[2], place)
+def _file_place(cell: Cell, path: Path) -> Place:
+    return Place(destination_text(cell.destination, path), lambda: media.read(cell.destination, path))
+
+
+def _registry_place(registry: DockerRegistry | TestingRegistry, name: str) -> Place:
+    return Place(f"docker://{registry.host}/{name}:{TAG}", lambda: registry.read(name, TAG))
 
 
 def make_source(transport: str, image: Image, path: Path) -> str | None:
@@ -251,7 +290,9 @@ def _docker_archive(image: Image, path: Path) -> str | None:
     if image.media_type in SCHEMA1_TYPES:
         folder = path.with_name(path.name + "-dir")
         write_dir(image, folder)
-        code, said = skopeo(["--insecure-policy", "copy", f"dir:{folder}", f"docker-archive:{path}:{DOCKER_NAME}"])
+        code, said = skopeo(
+            ["--insecure-policy", "copy", f"dir:{folder}", f"docker-archive:{path}:{DOCKER_NAME}"], folder
+        )
         assert code == 0, said
     elif image.config is None or not image.tars:
         return None
@@ -265,16 +306,22 @@ def destination_text(transport: str, path: Path) -> str:
     return f"{transport}:{path}{names[transport]}"
 
 
-def skopeo(arguments: list[str]) -> tuple[int, str]:
-    """Run Skopeo; exit code and what it said."""
-    done = subprocess.run(["skopeo", *arguments], capture_output=True, text=True, check=False, timeout=60)
+def skopeo(arguments: list[str], caches: Path) -> tuple[int, str]:
+    """Run Skopeo with its caches in a folder; exit code and what it said."""
+    # Root's cache has a fixed place, that of other users has not.
+    environment = {**os.environ, "_CONTAINERS_ROOTLESS_UID": "1", "XDG_DATA_HOME": str(caches)}
+    done = subprocess.run(
+        ["skopeo", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
     return done.returncode, done.stderr
 
 
-def transship(arguments: list[str]) -> tuple[int, str]:
-    """Run our command line in this process; exit code and what it said."""
+def transship(arguments: list[str], caches: Path | None = None) -> tuple[int, str]:
+    """Run our command line in this process, with its caches in a folder; exit code and what it said."""
     from transship.cli.application import Application
 
+    if caches is not None:
+        os.environ["XDG_CACHE_HOME"] = str(caches)
     said = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         code = Application().run(arguments)
@@ -303,15 +350,18 @@ def _read_by_skopeo(ours: Run, stored: media.Stored, folder: Path) -> None:
     text = ours.place.text
     if text.startswith("oci") and media.is_docker_manifest(stored):
         text = text.removesuffix(f":{NAME}")  # see make_source
-    raw = subprocess.run(["skopeo", "inspect", "--raw", "--tls-verify=false", text], capture_output=True, check=False, timeout=60)
-    assert raw.returncode == 0, f"Skopeo cannot inspect what we wrote: {raw.stderr.decode()}"
-    if stored.manifest is not None:
-        assert raw.stdout == stored.manifest, "Skopeo finds another manifest than we do"
     if media.refers_elsewhere(stored):
-        return
-    arguments = ["--insecure-policy", "copy", "--all", INSECURE[0], text, f"dir:{folder / 'read'}"]
-    code, said = skopeo(arguments)
-    assert code == 0, f"Skopeo cannot copy what we wrote: {said}"
+        arguments = ["skopeo", "inspect", "--raw", "--tls-verify=false", text]
+        raw = subprocess.run(arguments, capture_output=True, check=False, timeout=60)
+        assert raw.returncode == 0, f"Skopeo cannot inspect what we wrote: {raw.stderr.decode()}"
+        found = raw.stdout
+    else:
+        arguments = ["--insecure-policy", "copy", "--all", INSECURE[0], text, f"dir:{folder / 'read'}"]
+        code, said = skopeo(arguments, folder / "caches of the reader")
+        assert code == 0, f"Skopeo cannot copy what we wrote: {said}"
+        found = (folder / "read/manifest.json").read_bytes()
+    if stored.manifest is not None:
+        assert media.payload(found) == media.payload(stored.manifest), "Skopeo finds another manifest than we do"
 
 
 def _unpacked_by_umoci(ours: Run, folder: Path) -> None:
@@ -327,9 +377,9 @@ def main() -> int:
     """Run the whole measure; with ``--more`` also on images that are not part of it."""
     images = ALL_IMAGES if "--more" in sys.argv else IMAGES
     with tempfile.TemporaryDirectory(prefix="transship-matrix-", dir=quick_folder()) as folder:
-        os.environ |= {"HOME": folder, "XDG_CACHE_HOME": f"{folder}/cache"}
+        os.environ["HOME"] = folder
         with contextlib.closing(Matrix(Path(folder))) as matrix:
-            verdicts = [matrix.judge(cell) for cell in cells(images)]
+            verdicts = [verdict for row in rows(images) for verdict in matrix.judge(row)]
     counts = Counter(verdict.kind for verdict in verdicts)
     print(
         f"{counts[DONE]} done, {counts[REFUSED]} refused as Skopeo does, {counts[OTHER]} other "

@@ -145,10 +145,7 @@ class PluginManager(pluggy.PluginManager):
             transport = self.transport(name)
         except UnknownTransportError as error:
             raise UnknownTransportError(f'Invalid image name "{text}", {error}', kind="transports", name=name) from None
-        try:
-            return transport, transport.parse_reference(rest)
-        except InvalidReferenceError as error:
-            raise InvalidReferenceError(f'Invalid image name "{text}", {error}') from error
+        return transport, transport.parse_reference(rest)
 
     def _find(self, kind: str, name: str, expected: type) -> Any:
         with self._lock:

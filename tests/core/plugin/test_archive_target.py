@@ -99,3 +99,34 @@ def test_device_takes_any_number():
     targets = [write_to("/dev/null"), write_to("/dev/null")]
     for target in targets:
         target.commit()
+
+
+def test_pipe_that_holds_part_of_an_archive_takes_no_second_one(tmp_path):
+    path = str(tmp_path / "pipe")
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        first = ArchiveTarget(path)
+        first.open().write(b"begin")
+        first.close()
+        second = ArchiveTarget(path)
+        with pytest.raises(TransportError):
+            second.open()
+        second.close()
+        assert os.read(reader, 100) == b"begin"
+    finally:
+        os.close(reader)
+
+
+def test_pipe_that_took_a_whole_archive_takes_another(tmp_path):
+    path = str(tmp_path / "pipe")
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for _ in range(2):
+            target = ArchiveTarget(path)
+            target.open().write(b"all")
+            target.commit()
+        assert os.read(reader, 100) == b"allall"
+    finally:
+        os.close(reader)

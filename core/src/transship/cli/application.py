@@ -6,6 +6,8 @@ import gc
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -52,7 +54,9 @@ class Application:
 
     def run(self, args: list[str]) -> int:
         """Run the command line ``args``; the answer is the exit code."""
-        signal.signal(signal.SIGTERM, _terminate)
+        interruption = _Interruption()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, interruption.handle)
         try:
             self._dispatch(args)
             sys.stdout.flush()
@@ -245,5 +249,27 @@ def _drop_unwritten_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
+class _Interruption:
+    """Ends the command at SIGINT or SIGTERM, tidily if that is possible within seconds, and in any case."""
+
+    _PATIENCE = 1.5
+    _REMINDERS = 12
+    _INTERVAL = 0.2
+
+    def __init__(self) -> None:
+        self._is_running = False
+
+    def handle(self, number: int, frame: FrameType | None) -> NoReturn:
+        """Raise in the main thread; called again if what is tidied up there waits for something that is stuck."""
+        if not self._is_running:
+            self._is_running = True
+            threading.Thread(target=self._insist, args=(number,), daemon=True).start()
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+    def _insist(self, number: int) -> None:
+        main_thread = threading.main_thread().ident or 0
+        time.sleep(self._PATIENCE)
+        for _ in range(self._REMINDERS):
+            signal.pthread_kill(main_thread, number)  # a real signal, as only that wakes a thread that waits
+            time.sleep(self._INTERVAL)
+        os._exit(EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -25,8 +26,17 @@ def main() -> NoReturn:
         code = _run(sys.argv[1:])
     except KeyboardInterrupt:  # while the program was still being loaded
         code = 130
+    if code in (130, 143):  # interrupted: a thread that is stuck in a pipe must not keep the process
+        _flush()
+        os._exit(code)
     gc.freeze()  # the process ends: looking through all modules for garbage would only take time
     sys.exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
 
 
 def _run(args: list[str]) -> int:

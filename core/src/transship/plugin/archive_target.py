@@ -15,6 +15,8 @@ from transship.plugin.files import TemporaryFile, names_open_file, remove_stale,
 _STANDARD_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 
 _in_use: set[Hashable] = set()
+_spoiled: set[Hashable] = set()
+"""Streams that a part of an archive went to: another attempt would only follow it."""
 _in_use_lock = threading.Lock()
 
 
@@ -29,6 +31,7 @@ class ArchiveTarget:
         self.path = path
         self._resources = contextlib.ExitStack()
         self._temporary: TemporaryFile | None = None
+        self._is_committed = False
         self._found = self._status()
         if self._found is not None and stat.S_ISDIR(self._found.st_mode):
             raise TransportError(f'opening file "{path}": open {path}: is a directory')
@@ -48,7 +51,9 @@ class ArchiveTarget:
             stream = self._resources.enter_context(_open_stream(self.path))
             status = os.fstat(stream.fileno())
             if not stat.S_ISCHR(status.st_mode):
-                self._resources.enter_context(_claimed((status.st_dev, status.st_ino), self.path))
+                place = (status.st_dev, status.st_ino)
+                self._resources.enter_context(_claimed(place, self.path))
+                self._resources.enter_context(self._written_once(place))
             return stream
         folder, name = os.path.split(self.path)
         self._resources.enter_context(_claimed((os.path.realpath(folder), name), self.path))
@@ -68,11 +73,22 @@ class ArchiveTarget:
             folder, name = os.path.split(self.path)
             sync_folder(folder or ".")
             remove_stale(folder, name)
+        self._is_committed = True
         self.close()
 
     def close(self) -> None:
         """Release everything; what was not committed is gone. May be called more than once."""
         self._resources.close()
+
+    @contextlib.contextmanager
+    def _written_once(self, place: Hashable) -> Iterator[None]:
+        if place in _spoiled:
+            raise TransportError(f"{self.path} holds a part of an archive already, and cannot be written again")
+        try:
+            yield
+        finally:
+            if not self._is_committed:
+                _spoiled.add(place)
 
     def _status(self) -> os.stat_result | None:
         try:
