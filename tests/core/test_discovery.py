@@ -277,7 +277,7 @@ def test_plugin_registered_later_is_found_too():
 def test_bad_rest_of_a_reference_is_told_in_the_words_of_its_transport():
     manager = PluginManager()
     manager.register(Offering(MemoryTransport()))
-    with pytest.raises(InvalidReferenceError, match="^nothing is named$"):
+    with pytest.raises(InvalidReferenceError, match=r"^nothing is named$"):
         manager.parse_reference("memory:")
 
 

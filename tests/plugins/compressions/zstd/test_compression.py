@@ -27,7 +27,7 @@ def compression() -> Compression:
 
 def some_content(size):
     """Text that shrinks well, then bytes that do not."""
-    source = random.Random(7)  # noqa: S311  # not for secrets
+    source = random.Random(7)  # not for secrets
     words = [source.randbytes(4).hex().encode() for _ in range(400)]
     return b" ".join(source.choices(words, k=size // 18)) + source.randbytes(size // 2)
 

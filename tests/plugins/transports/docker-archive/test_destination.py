@@ -269,3 +269,17 @@ def test_archive_that_changed_meanwhile_is_not_replaced(tmp_path, open_destinati
     with pytest.raises(TransportError):
         store(destination, ARM)
     assert len(items(path)) == 2
+
+
+def test_archive_that_nobody_could_load_is_refused(tmp_path, open_destination):
+    destination = open_destination(tmp_path / "a.tar")
+    config = json.loads(AMD.config)
+    config["rootfs"]["diff_ids"].append(config["rootfs"]["diff_ids"][0])
+    data = json.dumps(config).encode()
+    described = Descriptor(DOCKER_CONFIG, digest_of(data), len(data))
+    destination.put_blob(BlobReader(BytesContent(data), described, is_config=True))
+    layers = [Descriptor(DOCKER_LAYER, digest_of(tar), len(tar)) for tar in AMD.tars]
+    with pytest.raises(InvalidManifestError):
+        destination.put_manifest(docker_manifest(described, layers), DOCKER_MANIFEST)
+    destination.close()
+    assert os.listdir(tmp_path) == []

@@ -15,7 +15,6 @@ TRANSPORT = OciTransport()
     [
         ("dir", "dir", "", None, "oci:dir:"),
         ("dir:", "dir", "", None, "oci:dir:"),
-        ("", "", "", None, "oci::"),
         ("dir:v1", "dir", "v1", None, "oci:dir:v1"),
         ("/a/b:docker.io/library/x:1", "/a/b", "docker.io/library/x:1", None, "oci:/a/b:docker.io/library/x:1"),
         ("dir:a:b:c", "dir", "a:b:c", None, "oci:dir:a:b:c"),
@@ -32,7 +31,7 @@ def test_reference_is_read_and_printed(text, path, tag, index, canonical):
 
 
 @pytest.mark.parametrize(
-    "text", ["dir:b c", "dir:@x", "dir:@-1", "dir:@", "dir:_x", "dir:a---b", "dir:a//b", "dir:a\n", "a\0b:c"]
+    "text", ["", ":v1", "dir:b c", "dir:@x", "dir:@-1", "dir:@", "dir:_x", "dir:a---b", "dir:a//b", "dir:a\n", "a\0b:c"]
 )
 def test_text_that_names_nothing_is_refused(text):
     with pytest.raises(InvalidReferenceError):

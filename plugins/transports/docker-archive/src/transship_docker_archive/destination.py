@@ -11,6 +11,7 @@ from transship.errors import (
     TransportError,
     UnsupportedError,
 )
+from transship.image.config import config_diff_ids
 from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest
 from transship.image.manifest import ImageManifest, parse_manifest
@@ -73,7 +74,18 @@ class DockerArchiveDestination(Destination):
             raise UnsupportedError("Manifest lists are not supported by the docker-archive transport")
         if media_type != DOCKER_MANIFEST:
             raise ManifestRejectedError("Unsupported manifest type, need a Docker schema 2 manifest")
-        self._image = parse_manifest(data, media_type)
+        image = parse_manifest(data, media_type)
+        self._require_loadable(image)
+        self._image = image
+
+    def _require_loadable(self, image: ImageManifest) -> None:
+        """Readers pair the layers with the config's diff IDs, and refuse an archive where their numbers differ."""
+        config = self._configs.get(image.config.digest) if image.config is not None else None
+        diff_ids = config_diff_ids(config) if config is not None else ()
+        if diff_ids and len(diff_ids) != len(image.layers):
+            raise InvalidManifestError(
+                f"Inconsistent layer count: {len(image.layers)} in manifest, {len(diff_ids)} in config"
+            )
 
     def commit(self) -> None:
         if self._image is None:

@@ -38,7 +38,7 @@ def layout_reference(reference: Reference) -> OciReference:
 def parse_layout_reference(transport: str, text: str, *, takes_index: bool) -> OciReference:
     """Read ``PATH[:REF]`` and, if ``takes_index``, ``PATH:@N``; raise ``InvalidReferenceError``."""
     path, _, rest = text.partition(":")
-    if "\0" in path:
+    if not path or "\0" in path:
         raise InvalidReferenceError(f"Invalid path {path!r}")
     if takes_index and rest.startswith("@"):
         return _reference(transport, path, f"@{(index := _parse_index(rest[1:]))}", index=index)
