@@ -30,7 +30,7 @@ class CuttingProxy:
         self._cuts = {"down": sorted(down_cuts), "up": sorted(up_cuts)}
         self._counts = {"down": 0, "up": 0}
         self._open: set[socket.socket] = set()
-        self.host = "127.0.0.1:%d" % self._socket.getsockname()[1]
+        self.host = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self.cuts_made = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -56,6 +56,7 @@ class CuttingProxy:
         while True:
             try:
                 client, _ = self._socket.accept()
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIECE)  # a reset loses what is on its way
                 server = socket.create_connection(self._server)
             except OSError:
                 return
@@ -95,7 +96,7 @@ class CuttingProxy:
             with contextlib.suppress(OSError):
                 if reset:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_WHEN_CLOSED)
-                else:
-                    connection.shutdown(socket.SHUT_RDWR)
+                # It is closed only when nobody waits for it any more; to stop sending would not be a reset.
+                connection.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
             connection.close()
         self._open.clear()

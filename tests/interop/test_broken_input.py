@@ -2,78 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from broken_media import CASES
+from processes import Finished, Nursery
 
 from transship.testing.images import oci_image
 from transship.testing.writers import write_dir, write_docker_archive, write_oci_archive, write_oci_layout
 
 TIMEOUT = 30
-MEMORY = 256 << 10  # KiB
+MEMORY = 256 << 20
 DESTINATIONS = ("dir", "oci", "oci-archive", "docker-archive")
 FATAL = re.compile(r'time="[^"]+" level=fatal msg=.+\n')
 
-# The program, imported once; each run of it is a process of its own, forked from there.
-NURSERY = """
-import gc, json, os, signal, sys
-from transship.cli.application import Application
+WARM_UP = """
 for place in ("dir:/dev/null", "oci:/dev/null", "oci-archive:/dev/null", "docker-archive:/dev/null"):
     for command in (["copy", place, place], ["inspect", place], ["list-tags", place], ["delete", place]):
         Application().run(["--insecure-policy", *command])
-gc.freeze()
-for line in sys.stdin:
-    request = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        signal.alarm(request["timeout"])
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-        os.dup2(0, 1)
-        os.dup2(os.open(request["stderr"], os.O_WRONLY | os.O_CREAT, 0o600), 2)
-        sys.exit(Application().run(request["arguments"]))
-    _, status, usage = os.wait4(child, 0)
-    print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss]), flush=True)
 """
-
-
-class Outcome(NamedTuple):
-    code: int
-    said: str
-    peak: int
-
-
-class Nursery:
-    """Runs the program, one run at a time."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-c", NURSERY]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command, **pipes, text=True)
-
-    def transship(self, folder: Path, *arguments: str) -> Outcome:
-        said = folder / f"said-{os.urandom(8).hex()}"
-        request = {"arguments": ["--insecure-policy", *arguments], "stderr": str(said), "timeout": TIMEOUT}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        code, peak = json.loads(self.process.stdout.readline())
-        return Outcome(code, said.read_text(), peak)
-
-    def close(self) -> None:
-        self.process.communicate()
 
 
 @pytest.fixture(scope="module")
 def nurseries():
-    started = [Nursery(), Nursery()]
+    started = [Nursery(WARM_UP, timeout=TIMEOUT), Nursery(WARM_UP, timeout=TIMEOUT)]
     yield started
     for nursery in started:
         nursery.close()
@@ -118,8 +75,8 @@ def check_copy(nursery: Nursery, folder: Path, source: str, transport: str, *, o
     check_refused(outcome)
 
 
-def check_refused(outcome: Outcome) -> None:
-    assert FATAL.fullmatch(outcome.said), outcome
+def check_refused(outcome: Finished) -> None:
+    assert FATAL.fullmatch(outcome.stderr), outcome
     assert outcome.code in (1, 2), outcome
     assert outcome.peak <= MEMORY
 
@@ -149,7 +106,7 @@ def test_broken_image_is_refused_without_a_trace(tmp_path, nurseries, name):
             future.result()
     for command in other_commands(source):
         outcome = nurseries[0].transship(tmp_path, *command)
-        if outcome.code or outcome.said:
+        if outcome.code or outcome.stderr:
             check_refused(outcome)
 
 
