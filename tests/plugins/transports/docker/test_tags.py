@@ -100,3 +100,12 @@ def test_the_next_page_is_at_the_same_host(registry, make_registry, list_tags):
     registry.add_fault(page("b"))
     assert list_tags(registry).tags == ["a", "b"]
     assert other.requests == []
+
+
+def test_pages_that_are_long_together_are_refused(make_registry, list_tags, monkeypatch):
+    registry = make_registry(page_size=2)
+    for number in range(20):
+        registry.put_image("library/app", f"v{number}", oci_image())
+    monkeypatch.setattr(tags_module, "TOTAL_LIMIT", 200)
+    with pytest.raises(TransportError, match="exceeded maximum allowed size"):
+        list_tags(registry)

@@ -17,8 +17,11 @@ from transship_docker.errors import RegistryError, while_doing
 if TYPE_CHECKING:
     import httpx
 
-PAGE_LIMIT = 32 << 20
+PAGE_LIMIT = 8 << 20
 """One page may be this long: registries that know no pages give all tags at once."""
+
+TOTAL_LIMIT = 64 << 20
+"""All pages together may be this long."""
 
 _PAGES = 10_000
 _LINK_LIMIT = 8 << 10
@@ -28,12 +31,16 @@ def iterate_tags(client: RegistryClient, repository: DockerReference) -> Iterato
     """All tags in the registry's order, page by page; raises ``TransportError``."""
     path = f"/v2/{repository.path}/tags/list"
     seen: set[str] = set()
+    total = 0
     while path:
         if path in seen or len(seen) >= _PAGES:
             raise TransportError("fetching tags list: the pages of tags never end")
         seen.add(path)
         with while_doing("fetching tags list"):
             response = _page(client, path)
+            total += len(response.content)
+            if total > TOTAL_LIMIT:
+                raise TransportError(f"exceeded maximum allowed size of {TOTAL_LIMIT} bytes")
             tags = _tags_of(response.content)
         for tag in tags:
             if _is_tag(tag, repository):
