@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     import click
 
     from transship.plugin.compression import Compression
+    from transship.plugin.mechanism import SignatureMechanism
     from transship.plugin.transport import Reference, Transport
 
 BY_NAME_KINDS = {
     "transports": "transship_transports",
     "compressions": "transship_compressions",
+    "signatures": "transship_signature_mechanisms",
     "commands": "transship_commands",
 }
 """The kinds whose plugins are loaded by name, and the hook that offers them."""
@@ -100,6 +102,27 @@ class PluginManager(pluggy.PluginManager):
 
         compression: Compression = self._find("compressions", name, Compression)
         return compression
+
+    def signature_mechanism(self, name: str) -> SignatureMechanism:
+        """The signature mechanism ``name``; raise ``PluginError`` if it cannot be had."""
+        from transship.plugin.mechanism import SignatureMechanism
+
+        mechanism: SignatureMechanism = self._find("signatures", name, SignatureMechanism)
+        return mechanism
+
+    def mechanism_for(self, requirement_type: str) -> SignatureMechanism | None:
+        """The mechanism that checks policy requirements of this type, None if there is none.
+
+        All mechanisms are loaded. Raises ``PluginError`` if one of them cannot be, or if two claim the type.
+        """
+        mechanisms = [self.signature_mechanism(name) for name in self.names("signatures")]
+        found = [mechanism for mechanism in mechanisms if requirement_type in mechanism.requirement_types]
+        if len(found) > 1:
+            names = ", ".join(mechanism.name for mechanism in found)
+            raise DuplicatePluginError(
+                f"policy requirement {requirement_type!r} is claimed by several plugins: {names}"
+            )
+        return found[0] if found else None
 
     def command(self, name: str) -> click.Command:
         """The command ``name``; raise ``PluginError`` if it cannot be had."""

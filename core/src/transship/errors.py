@@ -16,6 +16,7 @@ TransshipError                    shown as one line, exit 1; anything else is a 
 ├─ ManifestRejectedError          the destination wants another type: the engine may try the next
 ├─ PolicyError                    the trust policy is missing, broken or asks for what is not installed
 ├─ PolicyRejectedError            the trust policy forbids this image
+├─ SignatureError                 a signature is not valid, not for this image, or cannot be made
 ├─ TransportError                 input or output of a plugin failed
 ├─ DeadlineExceededError          --command-timeout ran out
 ├─ CancelledError                 another part of the same copy failed, or the user interrupted
@@ -100,6 +101,10 @@ class PolicyError(TransshipError):
 
 class PolicyRejectedError(TransshipError):
     """The trust policy does not allow this image."""
+
+
+class SignatureError(TransshipError):
+    """A signature is not valid, not for this image, or cannot be made."""
 
 
 class TransportError(TransshipError):

@@ -1,7 +1,7 @@
 """Every hook of transship. A plugin is a module (or object) with functions of these names, marked ``@hookimpl``.
 
-Plugins are entry points. Those of the groups ``transship.transports``, ``transship.compressions`` and
-``transship.commands`` are loaded by name, when something asks for that name; those of
+Plugins are entry points. Those of the groups ``transship.transports``, ``transship.compressions``,
+``transship.signatures`` and ``transship.commands`` are loaded by name, when something asks for that name; those of
 ``transship.extensions`` are loaded at every start. A hook implementation may leave out arguments that it does
 not need, so hooks can grow.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transship.plugin.compression import Compression
     from transship.plugin.credentials import Credentials
     from transship.plugin.events import Event
+    from transship.plugin.mechanism import SignatureMechanism
     from transship.plugin.transport import Transport
 
 hookspec = HookspecMarker("transship")
@@ -46,6 +47,19 @@ def transship_compressions() -> Iterable[Compression]:  # type: ignore[empty-bod
         @hookimpl
         def transship_compressions():
             return [Lz4()]
+    """
+
+
+@hookspec
+def transship_signature_mechanisms() -> Iterable[SignatureMechanism]:  # type: ignore[empty-body]
+    """Offer kinds of signatures: requirements of a trust policy, ways to sign, places to keep signatures.
+
+    Called once, in the thread that first needs one of them; all mechanisms are asked when a policy holds a
+    requirement that the core does not know. An exception makes that command fail: nothing is accepted without them.
+
+        @hookimpl
+        def transship_signature_mechanisms():
+            return [Notation()]
     """
 
 
