@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -80,7 +79,7 @@ UNSIGNED_SCHEMA1 = parse_manifest(SCHEMA1.document.payload(), DOCKER_SCHEMA1)
 def test_without_a_change_the_bytes_stay(manifest, named):
     unchanged = tuple(WrittenLayer(layer.descriptor) for layer in manifest.layers)
     for update in (ImageUpdate(), ImageUpdate(manifest.media_type), ImageUpdate(layers=unchanged)):
-        result = updated_image(manifest, None, replace(update, named=named))
+        result = updated_image(manifest, None, update._replace(named=named))
         assert (result.manifest, result.media_type) == (manifest.data, manifest.media_type)
         assert result.config_descriptor == manifest.config
 
@@ -164,7 +163,7 @@ def test_oci_becomes_docker(docker, oci):
     result = updated_image(manifest, None, ImageUpdate(DOCKER_MANIFEST))
     assert list(json.loads(result.manifest)) == ["schemaVersion", "mediaType", "config", "layers"]
     assert (_layer(result)["mediaType"], list(_layer(result))) == (docker, ["mediaType", "size", "digest"])
-    assert result.config_descriptor == replace(manifest.config, media_type=DOCKER_CONFIG)
+    assert result.config_descriptor == manifest.config._replace(media_type=DOCKER_CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +188,7 @@ def test_zstd_layers_that_were_recompressed_fit_docker():
 
 
 def test_docker_layers_that_became_zstd_fit_oci():
-    layer = replace(_written(), compression="zstd")
+    layer = _written()._replace(compression="zstd")
     result = updated_image(DOCKER, CONFIG, ImageUpdate(OCI_MANIFEST, layers=(layer,)))
     assert _layer(result)["mediaType"] == OCI_LAYER_ZSTD
     with pytest.raises(CompressionUnsupportedError, match="preparing updated manifest"):
@@ -230,7 +229,7 @@ def test_schema1_repeats_the_name_of_its_destination():
     assert not embeds_other_reference(OCI, other)
     result = updated_image(SCHEMA1, None, ImageUpdate(named=other))
     renamed = parse_manifest(result.manifest, result.media_type).document
-    assert renamed == replace(SCHEMA1.document, name="c", tag="u")
+    assert renamed == SCHEMA1.document._replace(name="c", tag="u")
 
 
 @pytest.mark.parametrize("manifest", [SCHEMA1, UNSIGNED_SCHEMA1])
@@ -247,8 +246,8 @@ def test_unsigned_schema1_is_signed_when_that_is_wanted():
 
 
 def test_conversion_from_schema1_follows_the_written_layers():
-    written = replace(_written(), diff_id=_digest(7))
-    update = ImageUpdate(OCI_MANIFEST, layers=(replace(written, compression="zstd"),), written=(written,))
+    written = _written()._replace(diff_id=_digest(7))
+    update = ImageUpdate(OCI_MANIFEST, layers=(written._replace(compression="zstd"),), written=(written,))
     result = updated_image(SCHEMA1, None, update)
     assert (_layer(result)["mediaType"], _layer(result)["digest"]) == (OCI_LAYER_ZSTD, str(_digest(2)))
     assert json.loads(result.config)["rootfs"]["diff_ids"] == [str(_digest(7))]

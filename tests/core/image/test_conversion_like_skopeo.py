@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import replace
 
 import pytest
 
@@ -139,7 +138,7 @@ def _written(source, origin):
     diff_ids = iter(config_diff_ids(origin.config_bytes))
     return tuple(
         WrittenLayer(
-            replace(layer.descriptor, size=(source.path / layer.descriptor.digest.encoded).stat().st_size),
+            layer.descriptor._replace(size=(source.path / layer.descriptor.digest.encoded).stat().st_size),
             diff_id=None if layer.is_empty else next(diff_ids),
         )
         for layer in source.manifest.layers

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from transship.errors import InvalidDigestError, InvalidManifestError
 from transship.image.digest import Digest
@@ -91,8 +90,7 @@ _SUMMARY = record(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(NamedTuple):
     """How one layer came about; ``empty_layer``: it changed no file. ``""`` and None: not said."""
 
     created: str | None = None
@@ -102,8 +100,7 @@ class HistoryEntry:
     empty_layer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
+class ImageConfig(NamedTuple):
     """What a config, Docker's or OCI's, says. ``""`` and None: not said.
 
     ``created`` is a time as in RFC 3339. ``config`` holds how to run the image: ``Env`` (list of strings or

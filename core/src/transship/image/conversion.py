@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from transship.errors import CompressionUnsupportedError, InvalidManifestError, UnsupportedError
 from transship.image.config import config_diff_ids, reencode_config
@@ -57,8 +57,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenLayer:
+class WrittenLayer(NamedTuple):
     """A layer as it is at the destination.
 
     ``descriptor`` has the digest and size as written, and the URLs and annotations that the new manifest shall
@@ -72,8 +71,7 @@ class WrittenLayer:
     diff_id: Digest | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ImageUpdate:
+class ImageUpdate(NamedTuple):
     """What the new manifest shall be.
 
     ``media_type`` is its type, ``""``: the same. ``layers`` are all its layers in the order of the manifest's,
@@ -87,8 +85,7 @@ class ImageUpdate:
     named: DockerReference | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UpdatedImage:
+class UpdatedImage(NamedTuple):
     """The new manifest.
 
     ``config_descriptor`` is the config that it refers to and ``config`` its bytes: None for schema 1, and the
@@ -159,7 +156,7 @@ def _edited_schema1(manifest: Schema1Manifest, target: str, update: ImageUpdate)
         _check_count(update.layers, manifest.layers)
         document = document.with_blobs([_digest(layer) for layer in update.layers])
     if update.named is not None and embeds_other_reference(manifest, update.named):
-        document = replace(document, name=update.named.path, tag=update.named.tag)
+        document = document._replace(name=update.named.path, tag=update.named.tag)
     is_signed = guess_media_type(manifest.data) == DOCKER_SCHEMA1_SIGNED
     if document == manifest.document and (is_signed or target != DOCKER_SCHEMA1_SIGNED):
         return UpdatedImage(manifest.data, manifest.media_type, None, None)

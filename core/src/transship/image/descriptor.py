@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from transship.errors import InvalidDigestError, InvalidManifestError
 from transship.image.digest import Digest
@@ -13,8 +12,7 @@ _SIZE_LIMIT = 1 << 63
 _EXTRA_ORDER = ("data", "platform", "artifactType")
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     """Points to a blob or manifest.
 
     ``media_type`` is ``""`` and ``size`` is -1 (bytes) where unknown: schema 1 says neither. ``digest`` is
@@ -28,7 +26,7 @@ class Descriptor:
     size: int = -1
     urls: tuple[str, ...] = ()
     annotations: Mapping[str, str] | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = {}
 
     def __str__(self) -> str:
         return str(self.digest)

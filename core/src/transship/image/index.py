@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from transship.errors import InvalidManifestError, UnsupportedError
 from transship.image.descriptor import (
@@ -32,8 +31,7 @@ _DOCKER_ORDER = ("schemaVersion", "mediaType", "manifests")
 _PLATFORM_ORDER = ("architecture", "os", "os.version", "os.features", "variant", "features")
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
     """One entry of an index; ``platform`` is None where it says none."""
 
     descriptor: Descriptor
@@ -50,18 +48,16 @@ class Instance:
         return (self.descriptor.annotations or {}).get(ZSTD_ANNOTATION) == "true"
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(NamedTuple):
     """An index or docker manifest list. ``data`` are the bytes it was read from, ``members`` all it says."""
 
     data: bytes
     media_type: str
     instances: tuple[Instance, ...]
-    members: Mapping[str, Any] = field(default_factory=dict)
+    members: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """What becomes of one instance; ``is_zstd``: its layers are now compressed with zstd."""
 
     digest: Digest
@@ -190,13 +186,13 @@ def _edited_instance(instance: Instance, edit: Edit | None, may_annotate: bool) 
     stale = {"data"} if edit.digest != own.digest else set()
     extra = {name: value for name, value in own.extra.items() if name not in stale}
     descriptor = Descriptor(edit.media_type, edit.digest, edit.size, own.urls, annotations, extra)
-    return replace(instance, descriptor=descriptor)
+    return instance._replace(descriptor=descriptor)
 
 
 def _plain_instance(instance: Instance, fallback: Platform, *, is_oci: bool) -> Instance:
     platform = instance.platform or fallback
     if is_oci:
-        platform = replace(platform, features=())
+        platform = platform._replace(features=())
     own = instance.descriptor
     extra = {"platform": _platform_members(platform)}
     return Instance(Descriptor(own.media_type, own.digest, own.size, own.urls, extra=extra), platform)
@@ -238,4 +234,4 @@ def _ordered(descriptor: Descriptor) -> Descriptor:
     if not isinstance(platform, dict):
         return descriptor
     known = {name: platform[name] for name in _PLATFORM_ORDER if name in platform}
-    return replace(descriptor, extra={**descriptor.extra, "platform": {**known, **platform}})
+    return descriptor._replace(extra={**descriptor.extra, "platform": {**known, **platform}})

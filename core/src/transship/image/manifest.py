@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from transship.errors import InvalidManifestError, UnsupportedError
 from transship.image.descriptor import (
@@ -35,8 +35,7 @@ _DISTINCTIVE = {name.lower(): name for name in (*_TYPE_MEMBERS, "config", "fsLay
 """Members by which readers tell types apart; some readers take them in any case."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """One layer of an image; ``is_empty``: it changes no file, which only schema 1 says."""
 
     descriptor: Descriptor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from transship.errors import InvalidReferenceError
 
@@ -13,8 +13,7 @@ _COMPATIBLE_VARIANTS = {"arm": ("v8", "v7", "v6", "v5"), "arm64": ("v8",)}
 """Per architecture its variants, each able to run those after it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(NamedTuple):
     """What an image runs on, in Go's words: ``linux``, ``arm64``, ``v8``. ``""`` and ``()``: not said.
 
     ``features`` occurs in docker lists only.
@@ -39,8 +38,7 @@ class Platform:
         return "/".join((self.os, self.architecture, *([self.variant] if self.variant else [])))
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformRequest:
+class PlatformRequest(NamedTuple):
     """Which platform was asked for; ``""`` stands for the machine's."""
 
     os: str = ""

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from transship.errors import InvalidDigestError, InvalidManifestError
 from transship.image.descriptor import text_member
@@ -41,8 +40,7 @@ V1_ENTRY = record(
 """What every entry says about its layer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schema1Entry:
+class Schema1Entry(NamedTuple):
     """One layer and what it says about itself.
 
     ``v1_compatibility`` is JSON; the rest is read from it. ``throwaway``: the layer changes no file.
@@ -55,15 +53,14 @@ class Schema1Entry:
     throwaway: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Schema1Document:
+class Schema1Document(NamedTuple):
     """What a schema 1 manifest says. ``entries`` are base first; ``unknown`` are members nobody knows."""
 
     name: str
     tag: str
     architecture: str
     entries: tuple[Schema1Entry, ...]
-    unknown: Mapping[str, Any] = field(default_factory=dict)
+    unknown: Mapping[str, Any] = {}
 
     @property
     def embedded_config(self) -> bytes:
@@ -78,8 +75,8 @@ class Schema1Document:
 
     def with_blobs(self, blobs: Sequence[Digest]) -> Schema1Document:
         """The same with other layers, base first."""
-        entries = (replace(entry, blob=blob) for entry, blob in zip(self.entries, blobs, strict=True))
-        return replace(self, entries=tuple(entries))
+        entries = (entry._replace(blob=blob) for entry, blob in zip(self.entries, blobs, strict=True))
+        return self._replace(entries=tuple(entries))
 
     def signed(self) -> bytes:
         """The manifest, signed with a key that is thrown away."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from transship.errors import InvalidManifestError, UnsupportedError
@@ -125,7 +124,7 @@ def schema1_from_schema2(layers: Sequence[Digest], config: bytes, *, name: str, 
         entries.append(_entry_from_history(blob, entry, identifier, parent))
     identifier = _image_id(blobs[-1], parent.encode(), config)
     top = _top_v1_compatibility(config, identifier, parent, throwaway=entries[-1].throwaway)
-    entries[-1] = replace(entries[-1], v1_compatibility=top, identifier=identifier)
+    entries[-1] = entries[-1]._replace(v1_compatibility=top, identifier=identifier)
     return Schema1Document(name, tag, summary["architecture"], tuple(entries))
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import stat
@@ -181,7 +180,7 @@ def test_what_an_archive_cannot_hold_is_refused(tmp_path, open_destination):
 
 def test_config_that_comes_twice_is_written_once(tmp_path, open_destination):
     expected = Descriptor("", digest_of(b"{}"), 2)
-    manifest = docker_manifest(dataclasses.replace(expected, media_type=DOCKER_CONFIG), [])
+    manifest = docker_manifest(expected._replace(media_type=DOCKER_CONFIG), [])
     with closing(open_destination(tmp_path / "a.tar")) as destination:
         for _ in range(2):
             destination.put_blob(BlobReader(BytesContent(b"{}"), expected, is_config=True))

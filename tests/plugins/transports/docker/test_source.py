@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import replace
 
 import pytest
 
@@ -177,7 +176,7 @@ class TestBlob:
     @pytest.mark.parametrize("size", [len(BIG), -1])
     def test_a_broken_body_is_continued(self, source, filled, size):
         filled.add_fault(Fault(BLOBS, cut_after=300_000, times=8))
-        assert read(source, replace(BIG_LAYER, size=size)) == BIG
+        assert read(source, BIG_LAYER._replace(size=size)) == BIG
         assert sent(filled) < 1.2 * len(BIG)
 
     def test_even_if_no_length_was_told(self, source, filled):
@@ -252,7 +251,7 @@ class TestBlob:
 
     def test_a_blob_that_is_too_short_is_told(self, source, filled):
         with pytest.raises(TransportError, match="unexpected EOF"):
-            read(source, replace(BIG_LAYER, size=len(BIG) + 10))
+            read(source, BIG_LAYER._replace(size=len(BIG) + 10))
         assert len(filled.requests) < 20
 
     def test_a_stall_is_a_break(self, source, filled, monkeypatch):
@@ -279,7 +278,7 @@ class TestForeignLayers:
     """Layers that lie elsewhere."""
 
     def layer(self, *urls, media_type=DOCKER_FOREIGN_LAYER_GZIP):
-        return replace(BIG_LAYER, media_type=media_type, urls=urls)
+        return BIG_LAYER._replace(media_type=media_type, urls=urls)
 
     @pytest.fixture
     def guarded(self, make_registry):

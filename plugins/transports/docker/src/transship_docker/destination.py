@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 
 from transship.errors import (
@@ -81,7 +80,7 @@ class RegistryDestination(Destination):
             size = self._finder.mounted(descriptor.digest, descriptor.size)
         if size is None or (descriptor.size >= 0 and size != descriptor.size):
             return None
-        return replace(descriptor, size=size)
+        return descriptor._replace(size=size)
 
     def put_blob(self, blob: BlobReader) -> None:
         kept = ReplayableBlob(blob, self._context.temporary_directory)

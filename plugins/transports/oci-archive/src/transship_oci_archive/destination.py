@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from transship.errors import ContentMismatchError
 from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest, digest_of
@@ -39,7 +37,7 @@ class ArchiveDestination(Destination):
         size = self._sizes.get(descriptor.digest)
         if size is None or 0 <= descriptor.size != size:
             return None
-        return dataclasses.replace(descriptor, size=size)
+        return descriptor._replace(size=size)
 
     def put_blob(self, blob: BlobReader) -> None:
         with reporting("write", self._target.path):

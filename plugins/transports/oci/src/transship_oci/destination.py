@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 from typing import NamedTuple
 
@@ -81,7 +80,7 @@ class LayoutDestination(Destination):
 
     def reuse_blob(self, descriptor: Descriptor) -> Descriptor | None:
         size = self._blobs.find(descriptor)
-        return None if size is None else dataclasses.replace(descriptor, size=size)
+        return None if size is None else descriptor._replace(size=size)
 
     def put_blob(self, blob: BlobReader) -> None:
         self._blobs.store(blob)
