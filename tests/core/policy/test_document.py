@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from transship.errors import PolicyError
 from transship.plugin.transport import Reference
@@ -12,6 +15,13 @@ from transship.policy.document import ACCEPT_ALL, Policy, parse_policy
 
 ACCEPT = [{"type": "insecureAcceptAnything"}]
 REJECT = [{"type": "reject"}]
+
+
+WORDS = ["default", "transports", "type", "insecureAcceptAnything", "reject", "signedBy", "signedBaseLayer", "oci", ""]
+
+
+def _objects(values):
+    return st.dictionaries(st.sampled_from(WORDS) | st.text(), values | st.sampled_from(WORDS))
 
 
 def _parsed(document: object) -> Policy:
@@ -66,6 +76,14 @@ def _parsed(document: object) -> Policy:
         '{"default":' + '{"a":' * 50_000,
         '{"default": [{"type": "\\ud800"}]}',
         '{"default": ' + "9" * 10_000 + "}",
+        '{"default": [{"type": "signedBaseLayer"}]}',
+        '{"default": [{"type": "signedBaseLayer", "baseLayerIdentity": null}]}',
+        '{"default": [{"type": "signedBaseLayer", "baseLayerIdentity": {}}]}',
+        '{"default": [{"type": "signedBaseLayer", "baseLayerIdentity": {"type": "x"}}]}',
+        '{"default": [{"type": "signedBaseLayer", "baseLayerIdentity": {"type": "matchExact"}, "more": 1}]}',
+        '{"default": [{"type": "signedBaseLayer", "baseLayerIdentity": {"type": "matchExact", "more": 1}}]}',
+        '{"default": [{"type": "signedby"}]}',
+        '{"default": [{"type": "signedBy "}]}',
     ],
 )
 def test_anything_unexpected_is_refused_in_one_line_that_names_the_file(text):
@@ -85,16 +103,35 @@ def test_place_of_the_mistake_is_named():
         _parsed({"default": REJECT, "transports": {"oci": {"/a": [*ACCEPT, {"type": "typo"}]}}})
 
 
+@settings(deadline=None)
+@given(
+    st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | _objects(inner))
+)
+def test_whatever_it_is_it_is_read_or_refused(document):
+    with contextlib.suppress(PolicyError):
+        policy = _parsed(document)
+        assert all(policy.scope_of(Reference(transport=name, text=""))[1] for name in ("oci", "dir", "docker"))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_bytes_are_read_or_refused(data):
+    with contextlib.suppress(PolicyError):
+        parse_policy(data, "test.json")
+
+
 def test_missing_default_is_told():
     with pytest.raises(PolicyError, match="Default policy is missing"):
         _parsed({"transports": {}})
 
 
-@pytest.mark.parametrize("kind", ["signedBy", "sigstoreSigned", "signedBaseLayer"])
-def test_requirements_of_signatures_are_kept(kind):
-    policy = _parsed({"default": [{"type": kind, "keyType": "GPGKeys"}]})
-    assert policy.default[0].type == kind
-    assert policy.default[0].members == {"keyType": "GPGKeys"}
+@pytest.mark.parametrize("kind", ["signedBy", "sigstoreSigned"])
+def test_requirement_of_a_plugin_that_is_not_there_is_kept(kind):
+    assert _parsed({"default": [{"type": kind, "keyType": "GPGKeys"}]}).default[0].type == kind
+
+
+def test_origin_is_kept():
+    assert _parsed({"default": REJECT}).origin == "test.json"
 
 
 POLICY = _parsed(
@@ -126,7 +163,26 @@ POLICY = _parsed(
 )
 def test_most_specific_scope_counts_and_nothing_is_inherited(transport, identity, namespaces, expected):
     reference = Reference(transport=transport, text="", policy_identity=identity, policy_namespaces=namespaces)
-    assert [requirement.type for requirement in POLICY.requirements_for(reference)] == [expected]
+    scope, requirements = POLICY.scope_of(reference)
+    assert [requirement.type for requirement in requirements] == [expected]
+    assert scope.transport in ("", transport)
+
+
+@pytest.mark.parametrize(
+    ("identity", "namespaces", "told"),
+    [
+        ("/srv/images/app", ("/srv/images/app", "/srv/images"), 'oci "/srv/images/app"'),
+        ("/srv/images/b", ("/srv/images/b", "/srv/images"), 'oci "/srv/images"'),
+        ("/else", ("/else",), 'oci ""'),
+    ],
+)
+def test_scope_that_applies_is_told(identity, namespaces, told):
+    reference = Reference(transport="oci", text="", policy_identity=identity, policy_namespaces=namespaces)
+    assert str(POLICY.scope_of(reference)[0]) == told
+
+
+def test_default_that_applies_is_told():
+    assert str(POLICY.scope_of(Reference(transport="dir", text=""))[0]) == "default"
 
 
 def test_all_requirements_of_a_scope_are_there():
@@ -136,4 +192,4 @@ def test_all_requirements_of_a_scope_are_there():
 
 def test_insecure_policy_accepts_anything():
     reference = Reference(transport="any", text="")
-    assert [requirement.type for requirement in ACCEPT_ALL.requirements_for(reference)] == ["insecureAcceptAnything"]
+    assert [requirement.type for requirement in ACCEPT_ALL.scope_of(reference)[1]] == ["insecureAcceptAnything"]

@@ -5,57 +5,133 @@ from __future__ import annotations
 import pytest
 
 from transship.discovery import PluginManager
-from transship.errors import PolicyError, PolicyRejectedError
+from transship.errors import PolicyError, PolicyRejectedError, TransportError
+from transship.plugin.mechanism import Requirement, RequirementVerdict, SignatureVerdict, UntrustedImage
 from transship.plugin.transport import Reference
-from transship.policy.document import ACCEPT_ALL, Policy, Requirement
-from transship.policy.evaluation import require_allowed, require_valid_scopes
+from transship.policy.document import ACCEPT_ALL, Policy, Scope
+from transship.policy.evaluation import judge, require_accepted, require_valid_scopes
+from transship.policy.requirements import AcceptAnything, Reject, SignedBaseLayer, Unchecked
 
-REFERENCE = Reference(transport="oci", text="image", policy_identity="/image")
-
-
-def _policy(*types: str) -> Policy:
-    return Policy(tuple(map(Requirement, types)), {})
+IMAGE = UntrustedImage(Reference(transport="oci", text="image", policy_identity="/image"), b"{}", "")
 
 
-def test_accepting_policy_allows():
-    require_allowed(ACCEPT_ALL, REFERENCE)
+class Fixed(Requirement):
+    """Says what it was told to say."""
+
+    type = "fixed"
+
+    def __init__(self, answer, *, verifies: bool = False) -> None:
+        self._answer = answer
+        self.verifies_signatures = verifies
+
+    def evaluate(self, image):
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer
+
+
+YES = Fixed(RequirementVerdict("fixed", accepted=True))
+SIGNED = Fixed(RequirementVerdict("fixed", accepted=True), verifies=True)
+
+
+def _judged(*requirements, **settings):
+    return judge(Policy(requirements, {}), IMAGE, **settings)
+
+
+def test_accepting_policy_accepts():
+    verdict = judge(ACCEPT_ALL, IMAGE)
+    assert (verdict.accepted, verdict.scope, verdict.reason) == (True, Scope(), "")
+    require_accepted(verdict)
 
 
 @pytest.mark.parametrize(
-    "types",
+    "requirements",
     [
-        ["reject"],
-        ["insecureAcceptAnything", "reject"],
-        ["reject", "insecureAcceptAnything"],
-        ["signedBy"],
-        ["sigstoreSigned"],
-        ["signedBaseLayer"],
-        ["insecureAcceptAnything", "signedBy"],
+        [Reject()],
+        [AcceptAnything(), Reject()],
+        [Reject(), AcceptAnything()],
+        [Unchecked("signedBy")],
+        [AcceptAnything(), Unchecked("sigstoreSigned")],
+        [SignedBaseLayer(), YES],
+        [YES, YES, Reject(), YES],
+        [],
     ],
 )
-def test_every_requirement_must_be_met(types):
-    with pytest.raises(PolicyRejectedError, match="image"):
-        require_allowed(_policy(*types), REFERENCE)
+def test_every_requirement_must_accept(requirements):
+    verdict = _judged(*requirements)
+    assert not verdict.accepted
+    with pytest.raises(PolicyRejectedError):
+        require_accepted(verdict)
 
 
-def test_what_cannot_be_checked_is_named():
-    with pytest.raises(PolicyRejectedError, match="signedBy"):
-        require_allowed(_policy("signedBy"), REFERENCE)
+def test_first_refusal_is_the_reason_and_all_verdicts_are_told():
+    verdict = _judged(YES, Unchecked("signedBy"), Reject())
+    assert "transship-openpgp" in verdict.reason
+    assert [each.accepted for each in verdict.requirements] == [True, False, False]
 
 
-def test_policy_without_requirements_allows_nothing():
-    with pytest.raises(PolicyError):
-        require_allowed(_policy(), REFERENCE)
+@pytest.mark.parametrize(
+    "answer", [None, True, 1, "yes", RequirementVerdict, RequirementVerdict("fixed", accepted="no")]
+)
+def test_what_is_no_verdict_refuses(answer):
+    assert not _judged(Fixed(answer)).accepted
 
 
-def test_demand_for_signatures_is_not_met_by_accepting_anything():
-    with pytest.raises(PolicyRejectedError, match="No signature verification policy found"):
-        require_allowed(ACCEPT_ALL, REFERENCE, require_signed=True)
+@pytest.mark.parametrize(
+    "error", [ValueError("x\ny"), OSError(13, "Permission denied", "/key"), TransportError("gone")]
+)
+def test_error_refuses_in_one_line_and_is_the_cause(error):
+    verdict = _judged(Fixed(error))
+    assert not verdict.accepted
+    assert verdict.reason
+    assert "\n" not in verdict.reason
+    with pytest.raises(PolicyRejectedError) as caught:
+        require_accepted(verdict)
+    assert caught.value.__cause__ is error
+
+
+def test_interruption_is_no_refusal():
+    with pytest.raises(KeyboardInterrupt):
+        _judged(Fixed(KeyboardInterrupt()))
+
+
+def test_texts_of_strangers_stay_on_one_line_and_are_bounded():
+    signature = SignatureVerdict("x", accepted=False, reason="a\nb\u2028c", signer="d\r\ne", identity="f" * 100_000)
+    verdict = _judged(Fixed(RequirementVerdict("fixed", accepted=False, reason="g\nh", signatures=(signature,))))
+    (told,) = verdict.requirements[0].signatures
+    assert (verdict.reason, told.reason, told.signer) == ("g h", "a b c", "d e")
+    assert len(told.identity) < 5_000
+
+
+@pytest.mark.parametrize(
+    ("requirements", "accepted"),
+    [
+        ([AcceptAnything()], False),
+        ([YES], False),
+        ([SIGNED], True),
+        ([AcceptAnything(), SIGNED], True),
+        ([SIGNED, Reject()], False),
+        ([Reject()], False),
+    ],
+)
+def test_demand_for_signatures_is_met_only_by_what_verifies_them(requirements, accepted):
+    assert _judged(*requirements, require_signed=True).accepted is accepted
+
+
+def test_unmet_demand_for_signatures_is_told_in_skopeos_words():
+    reason = _judged(AcceptAnything(), require_signed=True).reason
+    assert reason == "No signature verification policy found for image oci:/image"
+
+
+def test_scope_that_applied_is_told():
+    policy = Policy((Reject(),), {"oci": {"/image": (AcceptAnything(),)}})
+    verdict = judge(policy, IMAGE)
+    assert (verdict.accepted, str(verdict.scope)) == (True, 'oci "/image"')
 
 
 @pytest.mark.parametrize("scope", ["relative", "/", "/a/../b", "/a/"])
 def test_scope_that_can_never_match_is_refused(scope):
-    policy = Policy((Requirement("insecureAcceptAnything"),), {"oci": {scope: (Requirement("reject"),)}})
+    policy = Policy((AcceptAnything(),), {"oci": {scope: (Reject(),)}})
     with pytest.raises(PolicyError, match="oci"):
         require_valid_scopes(policy, PluginManager().transport("oci"))
 
@@ -64,3 +140,79 @@ def test_scope_that_can_never_match_is_refused(scope):
 def test_scope_that_can_match_is_accepted(scope):
     policy = Policy((), {"oci": {scope: ()}, "elsewhere": {"relative": ()}})
     require_valid_scopes(policy, PluginManager().transport("oci"))
+
+
+REGISTRY_SCOPES = (
+    "registry.example.com:5000/team/app:1.0",
+    "registry.example.com:5000/team/app",
+    "registry.example.com:5000/team",
+    "registry.example.com:5000",
+    "*.example.com",
+    "*.com",
+    "",
+)
+
+
+@pytest.mark.parametrize("position", range(len(REGISTRY_SCOPES)))
+def test_scopes_of_a_registry_go_from_the_tag_to_the_transport(position):
+    """The narrowest that is there applies, whatever broader ones say."""
+    _, reference = PluginManager().parse_reference("docker://registry.example.com:5000/team/app:1.0")
+    there = REGISTRY_SCOPES[position:]
+    policy = Policy((), {"docker": {scope: (AcceptAnything() if scope == there[0] else Reject(),) for scope in there}})
+    scope, (requirement,) = policy.scope_of(reference)
+    assert (scope.name, type(requirement)) == (there[0], AcceptAnything)
+
+
+@pytest.mark.parametrize(
+    ("text", "scope"),
+    [
+        ("docker://registry.example.com/team/app:1.0", "registry.example.com/team/app:2.0"),
+        ("docker://registry.example.com/team/app:1.0", "registry.example.com/team/ap"),
+        ("docker://registry.example.com/team/app:1.0", "registry.example.com:443"),
+        ("docker://registry.example.com/team/app:1.0", "example.com"),
+        ("docker://registry.example.com/team/app:1.0", "*.registry.example.com"),
+        ("docker://registry.example.com/team/app:1.0", "*.ample.com"),
+        ("docker://example.com/team/app:1.0", "*.example.com"),
+        ("docker://registry.example.com/team/app:1.0@sha256:" + "0" * 64, "registry.example.com/team/app:1.0"),
+        ("docker://busybox", "busybox"),
+        ("docker://busybox", "index.docker.io"),
+    ],
+)
+def test_scope_that_is_not_the_images_does_not_apply(text, scope):
+    _, reference = PluginManager().parse_reference(text)
+    assert str(Policy((), {"docker": {scope: (AcceptAnything(),)}}).scope_of(reference)[0]) == "default"
+
+
+@pytest.mark.parametrize(
+    ("text", "scope"),
+    [
+        ("docker://busybox", "docker.io/library/busybox"),
+        ("docker://busybox", "docker.io/library/busybox:latest"),
+        ("docker://busybox", "docker.io/library"),
+        ("docker://busybox", "docker.io"),
+        ("docker://busybox@sha256:" + "0" * 64, "docker.io/library/busybox@sha256:" + "0" * 64),
+        ("docker://busybox:1@sha256:" + "0" * 64, "docker.io/library/busybox@sha256:" + "0" * 64),
+        ("docker://localhost:5000/a", "localhost:5000"),
+    ],
+)
+def test_scope_of_an_image_in_a_registry_is_normalised(text, scope):
+    _, reference = PluginManager().parse_reference(text)
+    assert Policy((), {"docker": {scope: (AcceptAnything(),)}}).scope_of(reference)[0] == Scope("docker", scope)
+
+
+@pytest.mark.parametrize("transport", ["dir", "oci", "oci-archive"])
+def test_scopes_of_paths_are_the_path_without_links_and_its_parents(transport, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "real" / "image").mkdir()
+    _, reference = PluginManager().parse_reference(f"{transport}:{tmp_path}/link/../link/image")
+    image, parent = f"{tmp_path}/real/image", f"{tmp_path}/real"
+    for there in ([image, parent, ""], [parent, ""], [""]):
+        policy = Policy((), {transport: {scope: (Reject(),) for scope in (*there, f"{tmp_path}/link")}})
+        assert policy.scope_of(reference)[0] == Scope(transport, there[0])
+
+
+def test_docker_archive_has_only_the_whole_transport(tmp_path):
+    _, reference = PluginManager().parse_reference(f"docker-archive:{tmp_path}/a.tar:example.com/app:1")
+    scopes = {str(tmp_path): (AcceptAnything(),), "example.com/app:1": (AcceptAnything(),), "": (Reject(),)}
+    assert Policy((), {"docker-archive": scopes}).scope_of(reference)[0] == Scope("docker-archive", "")

@@ -73,6 +73,24 @@ def test_unreadable_policy_is_refused(tmp_path, name):
         load_policy(str(tmp_path / name))
 
 
+def test_policy_may_be_a_link(tmp_path):
+    (tmp_path / "real.json").write_bytes(REJECTING)
+    (tmp_path / "link.json").symlink_to("real.json")
+    assert load_policy(str(tmp_path / "link.json")).default[0].type == "reject"
+
+
+@pytest.mark.parametrize("target", ["nowhere", "link.json", "."])
+def test_link_that_leads_to_no_file_is_refused(tmp_path, target):
+    (tmp_path / "link.json").symlink_to(target)
+    with pytest.raises(PolicyError, match=r"link\.json"):
+        load_policy(str(tmp_path / "link.json"))
+
+
+def test_endless_policy_is_refused():
+    with pytest.raises(PolicyError, match="/dev/zero"):
+        load_policy("/dev/zero")
+
+
 def test_policy_may_come_through_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(ACCEPTING,))

@@ -32,6 +32,7 @@ _EXPLANATION = """\
 It accepts what is in files of this machine, and rejects everything else. Edit it to say more:
   "default" holds for what no scope below "transports" names;
   {"type": "insecureAcceptAnything"} accepts any image, {"type": "reject"} none;
+  {"type": "sigstoreSigned", "keyPath": "key.pub"} accepts what that key signed, "signedBy" is for keys of GnuPG;
   a scope is "" for a whole transport, or a path such as "/srv/images" for dir: and oci:."""
 
 

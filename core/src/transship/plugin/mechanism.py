@@ -135,9 +135,14 @@ class SigningRequest:
 
 
 class Signer:
-    """Makes signatures, from one thread at a time. ``description`` is told to the user before each."""
+    """Makes signatures, from one thread at a time. ``description`` is told to the user before each.
+
+    ``format`` is that of its signatures: a destination that cannot hold them is then refused before anything is
+    written; ``""``: not known.
+    """
 
     description: str = "Signing image"
+    format: str = ""
 
     def sign(self, manifest: bytes, digest: Digest, identity: DockerReference) -> Signature:
         """Sign the manifest, whose digest is ``digest``, as ``identity``; raise ``SignatureError``."""

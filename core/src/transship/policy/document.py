@@ -4,88 +4,92 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from transship.discovery import PluginManager
 from transship.errors import InvalidManifestError, PolicyError
 from transship.image.strict_json import load_json
+from transship.plugin.mechanism import Requirement
 from transship.plugin.transport import Reference
-
-ACCEPT_ANYTHING = "insecureAcceptAnything"
-REJECT = "reject"
-_SIGNED_TYPES = ("signedBy", "sigstoreSigned", "signedBaseLayer")
+from transship.policy.requirements import AcceptAnything, parse_requirement
 
 
 @dataclass(frozen=True, slots=True)
-class Requirement:
-    """One requirement: its type and its other members."""
+class Scope:
+    """A part of a policy: a transport and a scope in it, or with ``transport`` ``""`` the default."""
 
-    type: str
-    members: Mapping[str, Any] = field(default_factory=dict)
+    transport: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.transport} {json.dumps(self.name, ensure_ascii=False)}" if self.transport else "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is required of images: by transport and scope, else by default."""
+    """What is required of images: by transport and scope, else by default. ``origin`` says where it came from."""
 
     default: tuple[Requirement, ...]
     transports: Mapping[str, Mapping[str, tuple[Requirement, ...]]]
+    origin: str = ""
 
-    def requirements_for(self, reference: Reference) -> tuple[Requirement, ...]:
-        """The requirements of the most specific scope that ``reference`` falls under; nothing is inherited."""
+    def scope_of(self, reference: Reference) -> tuple[Scope, tuple[Requirement, ...]]:
+        """The most specific scope that ``reference`` falls under and its requirements; nothing is inherited."""
         scopes = self.transports.get(reference.transport, {})
-        for scope in (reference.policy_identity, *reference.policy_namespaces, ""):
-            if scope in scopes:
-                return scopes[scope]
-        return self.default
+        for name in (reference.policy_identity, *reference.policy_namespaces, ""):
+            if name in scopes:
+                return Scope(reference.transport, name), scopes[name]
+        return Scope(), self.default
 
 
-ACCEPT_ALL = Policy((Requirement(ACCEPT_ANYTHING),), {})
+ACCEPT_ALL = Policy((AcceptAnything(),), {}, "--insecure-policy")
 """What ``--insecure-policy`` stands for."""
 
 
-def parse_policy(data: bytes, origin: str) -> Policy:
-    """Read policy.json; raise ``PolicyError``, naming ``origin`` and the place in it, for anything unexpected."""
+def parse_policy(data: bytes, origin: str, manager: PluginManager | None = None) -> Policy:
+    """Read policy.json; requirements that the core does not know are read by the plugins of ``manager``.
+
+    Raises ``PolicyError``, naming ``origin`` and the place in it, for anything unexpected.
+    """
     try:
-        return _policy(load_json(data, "policy"))
+        return _policy(load_json(data, "policy"), origin, manager)
     except (InvalidManifestError, PolicyError) as error:
         raise PolicyError(f'invalid policy in "{origin}": {error}') from error
 
 
-def _policy(document: Any) -> Policy:
+def _policy(document: Any, origin: str, manager: PluginManager | None) -> Policy:
     members = _object(document, "the policy", {"default", "transports"})
     if "default" not in members:
         raise PolicyError("Default policy is missing")
     transports = _object(members.get("transports", {}), '"transports"')
     return Policy(
-        _requirements(members["default"], '"default"'),
+        _requirements(members["default"], '"default"', manager),
         {
             transport: {
-                scope: _requirements(value, f'"transports" {transport!r} {scope!r}')
+                scope: _requirements(value, f'"transports" {transport!r} {scope!r}', manager)
                 for scope, value in _object(scopes, f'"transports" {transport!r}').items()
             }
             for transport, scopes in transports.items()
         },
+        origin,
     )
 
 
-def _requirements(value: Any, place: str) -> tuple[Requirement, ...]:
+def _requirements(value: Any, place: str, manager: PluginManager | None) -> tuple[Requirement, ...]:
     if not isinstance(value, list):
         raise PolicyError(f"{place}: expected a list of requirements")
     if not value:
         raise PolicyError(f"{place}: List of verification policy requirements must not be empty")
-    return tuple(_requirement(entry, f"{place} [{number}]") for number, entry in enumerate(value))
+    return tuple(_requirement(entry, f"{place} [{number}]", manager) for number, entry in enumerate(value))
 
 
-def _requirement(value: Any, place: str) -> Requirement:
-    members = dict(_object(value, place))
-    kind = members.pop("type", None)
-    if kind in (ACCEPT_ANYTHING, REJECT):
-        for key in members:
-            raise PolicyError(f"{place}: Unknown key {json.dumps(key)}")
-    elif kind not in _SIGNED_TYPES:
-        raise PolicyError(f"{place}: Unknown policy requirement type {json.dumps(kind)}")
-    return Requirement(kind, members)
+def _requirement(value: Any, place: str, manager: PluginManager | None) -> Requirement:
+    members = _object(value, place)
+    try:
+        return parse_requirement(members, manager)
+    except PolicyError as error:
+        raise PolicyError(f"{place}: {error}") from error
 
 
 def _object(value: Any, place: str, keys: set[str] | None = None) -> Mapping[str, Any]:

@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
-from transship.errors import InvalidReferenceError, PolicyError, PolicyRejectedError
-from transship.plugin.transport import Reference, Transport
-from transship.policy.document import ACCEPT_ANYTHING, REJECT, Policy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from transship.errors import InvalidReferenceError, PolicyError, PolicyRejectedError, TransshipError
+from transship.plugin.mechanism import Requirement, RequirementVerdict, UntrustedImage
+from transship.plugin.transport import Transport
+from transship.policy.document import Policy, Scope
+
+_TEXT_LIMIT = 4096  # characters
 
 
-def require_allowed(policy: Policy, reference: Reference, *, require_signed: bool = False) -> None:
-    """Return if ``policy`` allows the image; raise ``PolicyRejectedError`` or ``PolicyError`` if not.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a policy accepts an image, ``reason``: why not.
 
-    Every requirement of the scope must accept. One that asks for a signature is refused, as nothing here can
-    check it. ``require_signed``: at least one requirement must be of that kind.
+    ``requirements`` are the verdicts of all that the ``scope`` requires, in order. ``cause`` is the error because of
+    which the first one that refused could not decide, None if it decided.
     """
-    requirements = policy.requirements_for(reference)
+
+    scope: Scope
+    requirements: tuple[RequirementVerdict, ...]
+    accepted: bool
+    reason: str = ""
+    cause: Exception | None = None
+
+
+def judge(policy: Policy, image: UntrustedImage, *, require_signed: bool = False) -> Verdict:
+    """The verdict on ``image``: every requirement of its scope must accept it.
+
+    ``require_signed``: one of them must be of those that accept nothing without a verified signature.
+    """
+    scope, requirements = policy.scope_of(image.reference)
+    judged = list(_judged(requirements, image))
+    verdicts = tuple(verdict for verdict, _ in judged)
+    for verdict, cause in judged:
+        if not verdict.accepted:
+            return Verdict(scope, verdicts, False, verdict.reason, cause)
     if not requirements:
-        raise PolicyError(f"no policy requirements for image {reference}")
-    for requirement in requirements:
-        if requirement.type == REJECT:
-            raise PolicyRejectedError(f"Running image {reference} is rejected by policy.")
-        if requirement.type != ACCEPT_ANYTHING:
-            raise PolicyRejectedError(
-                f'the policy requires "{requirement.type}" for image {reference}, and no installed plugin can check it'
-            )
-    if require_signed:
-        raise PolicyRejectedError(f"No signature verification policy found for image {reference}")
+        return Verdict(scope, (), False, "List of verification policy requirements must not be empty")
+    if require_signed and not any(requirement.verifies_signatures for requirement in requirements):
+        name = f"{image.reference.transport}:{image.reference.policy_identity}"
+        return Verdict(scope, verdicts, False, f"No signature verification policy found for image {name}")
+    return Verdict(scope, verdicts, True)
+
+
+def require_accepted(verdict: Verdict) -> None:
+    """Raise ``PolicyRejectedError``, from the verdict's cause, unless it accepts."""
+    if not verdict.accepted:
+        raise PolicyRejectedError(verdict.reason) from verdict.cause
 
 
 def require_valid_scopes(policy: Policy, transport: Transport) -> None:
@@ -35,3 +61,40 @@ def require_valid_scopes(policy: Policy, transport: Transport) -> None:
                 transport.validate_policy_scope(scope)
         except InvalidReferenceError as error:
             raise PolicyError(f'invalid policy: "transports" {transport.name!r} {scope!r}: {error}') from error
+
+
+def _judged(
+    requirements: Sequence[Requirement], image: UntrustedImage
+) -> Iterator[tuple[RequirementVerdict, Exception | None]]:
+    for requirement in requirements:
+        try:
+            found = requirement.evaluate(image)
+            if not isinstance(found, RequirementVerdict) or not isinstance(found.accepted, bool):
+                raise PolicyError(f'"{requirement.type}" gave no verdict')
+            verdict = _in_lines(found)
+        except Exception as error:  # what fails to decide must not pass for having accepted
+            yield RequirementVerdict(requirement.type, accepted=False, reason=_reason(error)), error
+        else:
+            yield verdict, None
+
+
+def _in_lines(verdict: RequirementVerdict) -> RequirementVerdict:
+    """The verdict with each text on one line, as much of it comes from whoever wrote the signatures."""
+    signatures = tuple(
+        replace(each, reason=_line(each.reason), signer=_line(each.signer), identity=_line(each.identity))
+        for each in verdict.signatures
+    )
+    return replace(verdict, reason=_line(verdict.reason), signatures=signatures)
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _TEXT_LIMIT else f"{line[:_TEXT_LIMIT]}…"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename or ''}: {error.strerror.lower()}".removeprefix(": ")
+    else:
+        text = str(error) if isinstance(error, TransshipError) else f"{type(error).__name__}: {error}"
+    return _line(text)

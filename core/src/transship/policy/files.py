@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from transship.discovery import PluginManager
 from transship.errors import PolicyError
 from transship.image.strict_json import METADATA_LIMIT
 from transship.policy.document import Policy, parse_policy
@@ -14,8 +15,10 @@ def default_paths() -> tuple[str, str]:
     return os.path.expanduser("~/.config/containers/policy.json"), "/etc/containers/policy.json"
 
 
-def load_policy(path: str | None = None) -> Policy:
+def load_policy(path: str | None = None, manager: PluginManager | None = None) -> Policy:
     """The policy in ``path``, or if that is None or empty in the first default place that has one.
+
+    ``manager`` knows the plugins for requirements that the core does not check.
 
     Raises ``PolicyError`` if there is none, or if it is unreadable or wrong; that never means "accept".
     """
@@ -31,4 +34,4 @@ def load_policy(path: str | None = None) -> Policy:
             data = file.read(METADATA_LIMIT + 1)
     except OSError as error:
         raise PolicyError(f"open {path}: {(error.strerror or str(error)).lower()}") from error
-    return parse_policy(data, path)
+    return parse_policy(data, path, manager)
