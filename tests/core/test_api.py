@@ -18,7 +18,8 @@ from transship.errors import (
     TransshipError,
     UnsupportedError,
 )
-from transship.policy.document import ACCEPT_ALL, Policy, Requirement
+from transship.policy.document import ACCEPT_ALL, Policy
+from transship.policy.requirements import AcceptAnything, Reject
 from transship.testing.images import oci_image, oci_index
 from transship.testing.writers import write_oci_layout
 
@@ -59,8 +60,8 @@ def test_results_come_in_the_order_of_the_destinations(layout):
 @pytest.mark.parametrize(
     ("policy", "error"),
     [
-        (Policy((Requirement("reject"),), {}), CopyError),
-        (Policy((Requirement("insecureAcceptAnything"),), {"oci": {"relative": ()}}), PolicyError),
+        (Policy((Reject(),), {}), CopyError),
+        (Policy((AcceptAnything(),), {"oci": {"relative": ()}}), PolicyError),
         ("no-such-file", PolicyError),
     ],
 )

@@ -1,4 +1,4 @@
-"""transship for programs: copy, inspect, list tags and delete as plain functions.
+"""transship for programs: copy, sync, verify, inspect, list tags and delete as plain functions.
 
     from transship.api import copy
 
@@ -16,19 +16,25 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from transship.copy.options import CopyOptions, CopyResult, MultiArch
-from transship.deletion import delete_image
+from transship.deletion import delete_image, delete_tag
 from transship.discovery import PluginManager
 from transship.image.platform import Platform, PlatformRequest
 from transship.inspection import InspectedImage, inspect_image, read_raw
 from transship.places import make_context, place
 from transship.plugin.context import Context
-from transship.plugin.transport import TagList
+from transship.plugin.transport import TagDigests, TagList
 from transship.retry import Retries, with_retries
-from transship.tags import list_place
+from transship.tags import list_digests, list_place
 
 if TYPE_CHECKING:
+    from transship.copy.signers import SharedSigner
+    from transship.plugin.cancellation import Cancellation
+    from transship.plugin.credentials import Credentials
     from transship.plugin.events import Event
     from transship.policy.document import Policy
+    from transship.sync.request import SyncRequest
+    from transship.sync.run import SyncObserver, SyncSummary
+    from transship.verification import JudgedImage
 
 __all__ = [
     "CopyOptions",
@@ -39,6 +45,7 @@ __all__ = [
     "PlatformRequest",
     "PluginManager",
     "Retries",
+    "TagDigests",
     "TagList",
     "copy",
     "copy_to_all",
@@ -46,7 +53,10 @@ __all__ = [
     "inspect",
     "list_tags",
     "make_context",
+    "open_signer",
     "raw_manifest",
+    "sync",
+    "verify",
 ]
 
 
@@ -57,6 +67,9 @@ def copy(
     options: CopyOptions | None = None,
     policy: str | Policy | None = None,
     insecure_policy: bool = False,
+    signers: Sequence[SharedSigner] = (),
+    source_signatures: str = "",
+    destination_signatures: str = "",
     source_context: Context | None = None,
     destination_context: Context | None = None,
     retries: Retries | None = None,
@@ -70,6 +83,9 @@ def copy(
         options=options,
         policy=policy,
         insecure_policy=insecure_policy,
+        signers=signers,
+        source_signatures=source_signatures,
+        destination_signatures=destination_signatures,
         source_context=source_context,
         destination_contexts=[destination_context],
         retries=retries,
@@ -85,6 +101,9 @@ def copy_to_all(
     options: CopyOptions | None = None,
     policy: str | Policy | None = None,
     insecure_policy: bool = False,
+    signers: Sequence[SharedSigner] = (),
+    source_signatures: str = "",
+    destination_signatures: str = "",
     source_context: Context | None = None,
     destination_contexts: Sequence[Context | None] | None = None,
     retries: Retries | None = None,
@@ -94,27 +113,140 @@ def copy_to_all(
     """Copy one image to several destinations, reading each of its blobs once; the results are in their order.
 
     ``policy`` is a trust policy or the path of one; None: the user's or the system's. ``insecure_policy`` accepts any
-    image. ``on_event`` is called with ``transship.plugin.events``, from several threads.
+    image. ``signers`` are from ``open_signer``, and stay open. ``source_signatures`` and ``destination_signatures``
+    name places that mechanisms keep signatures in, ``MECHANISM:TEXT``: the former is read beside the source's own, the
+    latter written instead of the destinations'. ``on_event`` is called with ``transship.plugin.events``, from several
+    threads.
     """
     # What only a copy needs is heavy, and the other functions start faster without it.
     from transship.copy.run import copy_image
     from transship.policy.evaluation import require_valid_scopes
 
     manager = manager or _new_manager()
-    trusted = _policy(policy, insecure=insecure_policy)
-    from_place = place(manager, source, "source", source_context)
+    trusted = _policy(policy, manager, insecure=insecure_policy)
+    from_place = place(manager, source, "source", source_context, source_signatures)
     require_valid_scopes(trusted, from_place.transport)
     contexts = destination_contexts or [None] * len(destinations)
     to_places = [
-        place(manager, text, "destination", context) for text, context in zip(destinations, contexts, strict=True)
+        place(manager, text, "destination", context, destination_signatures)
+        for text, context in zip(destinations, contexts, strict=True)
     ]
     return with_retries(
         lambda: copy_image(
-            manager, from_place, to_places, policy=trusted, options=options or CopyOptions(), observer=on_event
+            manager,
+            from_place,
+            to_places,
+            policy=trusted,
+            options=options or CopyOptions(),
+            signers=signers,
+            observer=on_event,
         ),
         retries or Retries(),
         from_place.context.cancellation,
         from_place.context.warn,
+    )
+
+
+def sync(
+    request: SyncRequest,
+    *,
+    policy: str | Policy | None = None,
+    insecure_policy: bool = False,
+    signers: Sequence[SharedSigner] = (),
+    source_credentials: Credentials | None = None,
+    destination_credentials: Credentials | None = None,
+    observer: SyncObserver | None = None,
+    warn: Callable[[str], None] = lambda message: None,
+    cancellation: Cancellation | None = None,
+    manager: PluginManager | None = None,
+) -> SyncSummary:
+    """Copy many images, those that are not at the destination yet; ``transship.sync.request`` says what can be asked.
+
+    ``policy`` and ``signers`` are as in ``copy_to_all``. Credentials that are not given are looked for as always.
+    Raises at the first image that fails; if the request says ``keep_going``, the summary tells how many did, and
+    ``observer`` hears of each.
+    """
+    from dataclasses import replace
+
+    from transship.plugin.cancellation import Cancellation
+    from transship.sync.request import Secrets, run_sync
+    from transship.sync.run import SyncObserver
+    from transship.sync.sides import Workplace
+    from transship.sync.sources import SyncLog
+
+    manager = manager or _new_manager()
+    secrets = Secrets()
+    request = replace(
+        request,
+        source_side=replace(request.source_side, secret=secrets.add(source_credentials)),
+        destination_side=replace(request.destination_side, secret=secrets.add(destination_credentials)),
+    )
+    workplace = Workplace(
+        manager,
+        _policy(policy, manager, insecure=insecure_policy),
+        Cancellation(parent=cancellation),
+        warn=warn,
+        secrets=secrets,
+        signers=signers,
+    )
+    try:
+        return run_sync(request, workplace, secrets, SyncLog(), observer or SyncObserver())
+    finally:
+        workplace.close()
+
+
+def open_signer(
+    key: str,
+    *,
+    mechanism: str = "openpgp",
+    method: str = "",
+    passphrase: bytes | None = None,
+    manager: PluginManager | None = None,
+) -> SharedSigner:
+    """Make ready to sign with ``key``: of ``openpgp`` what names a secret key to gpg, of ``sigstore`` a file.
+
+    ``method`` is one of the mechanism's ways to sign, ``""``: its first. Use it in a ``with`` block, or close it.
+    """
+    from transship.copy import signers
+
+    return signers.open_signer(manager or _new_manager(), mechanism, key, method=method, passphrase=passphrase)
+
+
+def verify(
+    image: str,
+    *,
+    policy: str | Policy | None = None,
+    platform: PlatformRequest | None = None,
+    all_instances: bool = False,
+    require_signed: bool = False,
+    signatures: str = "",
+    context: Context | None = None,
+    retries: Retries | None = None,
+    manager: PluginManager | None = None,
+) -> list[JudgedImage]:
+    """What the policy makes of ``image``, without copying it: accepted if the verdict on all in the answer is.
+
+    Of an index that is the instance for ``platform``, with ``all_instances`` each one. ``policy`` and ``signatures``
+    are as in ``copy_to_all``. An image that is refused raises nothing; one that cannot be read does.
+    """
+    from transship.policy.evaluation import require_valid_scopes
+    from transship.verification import verify_image
+
+    manager = manager or _new_manager()
+    trusted = _policy(policy, manager)
+    found = place(manager, image, "source", context, signatures)
+    require_valid_scopes(trusted, found.transport)
+    return with_retries(
+        lambda: verify_image(
+            found,
+            trusted,
+            platform=platform or PlatformRequest(),
+            all_instances=all_instances,
+            require_signed=require_signed,
+        ),
+        retries or Retries(),
+        found.context.cancellation,
+        found.context.warn,
     )
 
 
@@ -173,18 +305,35 @@ def list_tags(
     )
 
 
-def delete(
-    image: str,
+def tag_digests(
+    repository: str,
     *,
     context: Context | None = None,
     retries: Retries | None = None,
     manager: PluginManager | None = None,
+) -> TagDigests:
+    """As ``list_tags``, and what each tag names; raise ``UnsupportedError`` where that is not known."""
+    manager = manager or _new_manager()
+    used = context or make_context(manager)
+    return with_retries(
+        lambda: list_digests(manager, repository, used), retries or Retries(), used.cancellation, used.warn
+    )
+
+
+def delete(
+    image: str,
+    *,
+    tag_only: bool = False,
+    context: Context | None = None,
+    retries: Retries | None = None,
+    manager: PluginManager | None = None,
 ) -> None:
-    """Delete an image; raise ``UnsupportedError`` where the transport cannot."""
+    """Delete an image, or its tag alone; raise ``UnsupportedError`` where the transport cannot."""
     manager = manager or _new_manager()
     found = place(manager, image, "source", context)
+    remove = delete_tag if tag_only else delete_image
     with_retries(
-        lambda: delete_image(found.transport, found.reference, found.context),
+        lambda: remove(found.transport, found.reference, found.context),
         retries or Retries(),
         found.context.cancellation,
         found.context.warn,
@@ -198,10 +347,10 @@ def _new_manager() -> PluginManager:
     return manager
 
 
-def _policy(policy: str | Policy | None, *, insecure: bool) -> Policy:
+def _policy(policy: str | Policy | None, manager: PluginManager, *, insecure: bool = False) -> Policy:
     from transship.policy.document import ACCEPT_ALL
     from transship.policy.files import load_policy
 
     if insecure:
         return ACCEPT_ALL
-    return load_policy(policy) if isinstance(policy, str | None) else policy
+    return load_policy(policy, manager) if isinstance(policy, str | None) else policy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -57,10 +57,17 @@ def with_retries(
 
 def may_pass(error: BaseException | None) -> bool:
     """Whether another attempt may succeed after ``error``."""
+    return any(_may_pass(each) for each in causes(error))
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, TransportError):
+        return error.retryable
+    return isinstance(error, OSError) and error.errno in _RETRYABLE
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """``error`` and what it was raised from, and so on; nothing for None."""
     while error is not None:
-        if isinstance(error, TransportError) and error.retryable:
-            return True
-        if isinstance(error, OSError) and error.errno in _RETRYABLE:
-            return True
+        yield error
         error = error.__cause__
-    return False

@@ -12,6 +12,7 @@ import pytest
 from transship import hookimpl
 from transship.discovery import PluginManager
 from transship.errors import BlobNotFoundError, NotFoundError
+from transship.image.reference import DockerReference
 from transship.plugin.blob import StreamContent
 from transship.plugin.transport import Destination, DestinationTraits, RawManifest, Reference, Source, Transport
 from transship.testing.images import Image
@@ -24,10 +25,13 @@ class Place:
     image: Image | None = None
     traits: DestinationTraits = field(default_factory=DestinationTraits)
     blobs: dict = field(default_factory=dict)
+    variants: dict = field(default_factory=dict)
     manifests: list = field(default_factory=list)
     log: list = field(default_factory=list)
     reads: list = field(default_factory=list)
     signatures: tuple = ()
+    on_get_signatures: Callable = lambda instance, signatures: signatures
+    stored: dict = field(default_factory=dict)
     on_get_manifest: Callable = lambda instance, data: data
     on_get_blob: Callable = lambda descriptor, data: data
     on_put_blob: Callable = lambda blob: blob.read()
@@ -57,7 +61,7 @@ class MemorySource(Source):
         return StreamContent(io.BytesIO(self._place.on_get_blob(descriptor, data)))
 
     def get_signatures(self, instance=None):
-        return self._place.signatures
+        return self._place.on_get_signatures(instance, self._place.signatures)
 
     def close(self):
         self._place.log.append("close")
@@ -81,6 +85,13 @@ class MemoryDestination(Destination):
             self._place.log.append("blob")
             self._place.blobs[blob.descriptor.digest] = data
 
+    def note_variant(self, uncompressed, recipe, written):
+        self._place.variants[uncompressed, recipe] = written
+
+    def known_variant(self, uncompressed, recipe):
+        self._place.log.append("variant?")
+        return self._place.variants.get((uncompressed, recipe))
+
     def put_manifest(self, data, media_type, instance=None):
         self._place.on_put_manifest(media_type)
         self._place.log.append("manifest" if instance is None else "instance")
@@ -88,6 +99,7 @@ class MemoryDestination(Destination):
 
     def put_signatures(self, signatures, instance=None):
         self._place.log.append("signatures")
+        self._place.stored[instance] = tuple(signatures)
 
     def commit(self):
         self._place.on_commit()
@@ -104,7 +116,16 @@ class MemoryTransport(Transport):
         self.places: dict[str, Place] = {}
 
     def parse_reference(self, text):
-        return Reference(transport="memory", text=text)
+        if "/" not in text:
+            return Reference(transport="memory", text=text)
+        named = DockerReference.parse(text)
+        return Reference(
+            transport="memory",
+            text=text,
+            named=named,
+            policy_identity=named.policy_identity,
+            policy_namespaces=named.policy_namespaces,
+        )
 
     def open_source(self, reference, context):
         return MemorySource(self.places[reference.text])

@@ -11,7 +11,7 @@ import pytest
 
 from transship import hookimpl
 from transship.api import CopyOptions, MultiArch, Retries, copy, copy_to_all, make_context
-from transship.copy import blobs
+from transship.copy import transfer
 from transship.errors import (
     CancelledError,
     ContentMismatchError,
@@ -30,7 +30,8 @@ from transship.plugin.cancellation import Cancellation
 from transship.plugin.events import BlobFinished, BlobPlanned, BlobProgress, BlobStarted, Event, ImageFinished, Warned
 from transship.plugin.signature import SIMPLE_SIGNING, Signature
 from transship.plugin.transport import DestinationTraits, LayerCompression
-from transship.policy.document import Policy, Requirement
+from transship.policy.document import Policy
+from transship.policy.requirements import Reject
 from transship.testing.images import (
     Image,
     artifact_with_own_config,
@@ -43,7 +44,7 @@ from transship.testing.images import (
 )
 from transship.testing.layers import gzipped
 
-REJECTING = Policy((Requirement("reject"),), {})
+REJECTING = Policy((Reject(),), {})
 COMPRESS = DestinationTraits(compression=LayerCompression.COMPRESS)
 DECOMPRESS = DestinationTraits(compression=LayerCompression.DECOMPRESS)
 
@@ -152,7 +153,7 @@ class TestSeveralDestinations:
     def test_layers_are_changed_for_each_without_waiting_for_each_other_forever(
         self, memory, in_time, traits, monkeypatch
     ):
-        monkeypatch.setattr(blobs, "_transforming", threading.BoundedSemaphore(1))  # as on the smallest machine
+        monkeypatch.setattr(transfer, "_transforming", threading.BoundedSemaphore(1))  # as on the smallest machine
         image = big_image(3, compressed=traits[0] is DECOMPRESS)
         memory.place("source", image)
         targets = [memory.place(name, traits=each) for name, each in zip("ab", traits, strict=True)]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transship.copy.blobs import LayerTask, copy_layers, put_bytes, read_config
-from transship.copy.plan import TypePlan, plan_manifest_type
+from transship.copy.blobs import put_bytes, read_config
+from transship.copy.layers import copy_layers
+from transship.copy.plan import LayerTask, TypePlan, plan_manifest_type
 from transship.copy.session import Session, Target, failure
+from transship.copy.signing import WrittenManifest, kept_signatures, put_signatures, require_policy, source_image
 from transship.errors import (
     CompressionUnsupportedError,
     CopyError,
     InvalidManifestError,
     ManifestRejectedError,
-    PolicyError,
-    PolicyRejectedError,
     TransshipError,
     UnsupportedError,
 )
@@ -33,26 +33,15 @@ from transship.image.digest import Digest
 from transship.image.identification import manifest_digest, normalized_media_type
 from transship.image.manifest import ImageManifest, parse_manifest
 from transship.image.media_types import INDEX_TYPES
-from transship.plugin.events import (
-    BlobFinished,
-    BlobStarted,
-    CheckingSignatureSupport,
-    ReadingSignatures,
-    StoringSignatures,
-    WritingManifest,
-)
+from transship.plugin.events import BlobFinished, BlobStarted, WritingManifest
 from transship.plugin.signature import Signature
 from transship.plugin.transport import RawManifest
-from transship.policy.evaluation import require_allowed
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenImage:
+class WrittenImage(WrittenManifest):
     """The manifest that one target received. ``compressions`` are those of the layers as they are there."""
 
-    manifest: bytes
-    media_type: str
-    digest: Digest
     compressions: frozenset[str]
 
 
@@ -65,13 +54,19 @@ class _Work:
     lock: str
 
 
-def copy_instance(session: Session, raw: RawManifest, instance: Digest | None) -> list[WrittenImage]:
-    """Copy one image to every target; ``instance`` is its digest if it is stored as a member of an index."""
+def copy_instance(
+    session: Session, raw: RawManifest, instance: Digest | None, *, as_member: bool
+) -> list[WrittenImage]:
+    """Copy one image to every target. ``instance`` is its digest if the source has it as a member of an index.
+
+    ``as_member``: the targets get it as a member of an index, too.
+    """
     media_type = normalized_media_type(raw.media_type)
     if media_type in INDEX_TYPES:
         raise InvalidManifestError("Unexpectedly received a manifest list instead of a manifest for a single image")
-    require_policy(session)
-    signatures = read_signatures(session, instance, of_index=False)
+    image = source_image(session, RawManifest(raw.data, media_type), instance)
+    require_policy(session, image)
+    signatures = kept_signatures(session, image, of_index=False)
     try:
         manifest = parse_manifest(raw.data, media_type)
     except InvalidManifestError as error:
@@ -82,7 +77,15 @@ def copy_instance(session: Session, raw: RawManifest, instance: Digest | None) -
     if session.options.dry_run:
         return [_planned(session, work.target, raw, manifest, config) for work in works]
     return [
-        _finish(session, work, manifest, config, [layer[number] for layer in written], signatures, instance)
+        _finish(
+            session,
+            work,
+            manifest,
+            config,
+            [layer[number] for layer in written],
+            signatures,
+            instance if as_member else None,
+        )
         for number, work in enumerate(works)
     ]
 
@@ -94,50 +97,6 @@ def _planned(
     if config is not None and manifest.config is not None:
         put_bytes(session, target, config, manifest.config, is_config=True)
     return WrittenImage(raw.data, manifest.media_type, manifest_digest(raw.data, manifest.media_type), frozenset())
-
-
-def require_policy(session: Session) -> None:
-    """Raise unless the policy allows the source."""
-    try:
-        require_allowed(session.policy, session.reference, require_signed=session.options.require_signed)
-    except (PolicyRejectedError, PolicyError) as error:
-        raise failure("Source image rejected", error, operation="policy", side="source") from error
-
-
-def read_signatures(session: Session, instance: Digest | None, *, of_index: bool) -> Sequence[Signature]:
-    """The signatures to keep; raises if a target cannot hold them."""
-    if session.options.remove_signatures:
-        return ()
-    session.emit(ReadingSignatures(session.image, of_index))
-    try:
-        signatures = session.source.get_signatures(instance)
-    except (TransshipError, OSError) as error:
-        raise failure("reading signatures", error, operation="read", side="source") from error
-    if signatures:
-        session.emit(CheckingSignatureSupport(session.image, of_index))
-    for target in session.targets if signatures else ():
-        if target.traits.refuses_signatures:
-            raise CopyError(
-                f"Can not copy signatures to {target.reference}: {target.traits.refuses_signatures}",
-                operation="signatures",
-                side="destination",
-            )
-    return signatures
-
-
-def put_signatures(
-    session: Session, target: Target, signatures: Sequence[Signature], instance: Digest | None, *, of_index: bool
-) -> None:
-    """Store the signatures that were kept. For an index that is announced in any case, as Skopeo does."""
-    if session.options.dry_run or not (signatures or of_index):
-        return
-    session.emit(StoringSignatures(session.image, of_index))
-    if not signatures:
-        return
-    try:
-        target.destination.put_signatures(signatures, instance)
-    except (TransshipError, OSError) as error:
-        raise failure("writing signatures", error, operation="signatures", side="destination") from error
 
 
 def lock_reason(session: Session, target: Target, signatures: Sequence[Signature], hint: str = "") -> str:
@@ -219,7 +178,7 @@ def _finish(
                 ) from error
             failures.append((media_type, error))
             continue
-        put_signatures(session, work.target, signatures, instance and written.digest, of_index=False)
+        put_signatures(session, work.target, signatures, written, instance and written.digest, of_index=False)
         return written
     attempts = ", ".join(f"{media_type}({error})" for media_type, error in failures)
     if len(failures) == 1:

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transship.copy.image import (
-    WrittenImage,
-    copy_instance,
-    lock_reason,
-    put_signatures,
-    read_signatures,
-    require_policy,
-)
+from transship.copy.image import WrittenImage, copy_instance, lock_reason
 from transship.copy.options import MultiArch
 from transship.copy.plan import TypePlan, plan_index_type, takes_indexes
 from transship.copy.selection import chosen_positions
 from transship.copy.session import Session, Target, failure
+from transship.copy.signing import kept_signatures, put_signatures, require_policy, source_image
 from transship.errors import CopyError, ManifestRejectedError, TransshipError, UnsupportedError
 from transship.image.annotation import annotated
 from transship.image.descriptor import Descriptor
 from transship.image.identification import guess_media_type, manifest_digest
 from transship.image.index import Edit, Index, converted_index, edited, parse_index
 from transship.plugin.events import IndexStarted, InstanceStarted, WritingManifest
-from transship.plugin.transport import RawManifest
+from transship.plugin.transport import RawManifest, Source
 
 _SIGNED_HINT = "; consider removing them from the multi-platform list"
 
@@ -36,24 +30,25 @@ def copy_index(session: Session, index: Index) -> list[WrittenImage]:
                 "does not support copying multiple images as a group"
             )
     positions = chosen_positions(index, session.options, session.machine)
+    image = source_image(session, RawManifest(index.data, index.media_type), None)
     if not positions:
-        require_policy(session)  # otherwise each instance is asked for
-    signatures = read_signatures(session, None, of_index=True)
+        require_policy(session, image)  # otherwise each instance is asked for
+    signatures = kept_signatures(session, image, of_index=True)
     plans = [_plan(session, index, target, bool(signatures)) for target in session.targets]
     written = _copy_instances(session, index, positions)
     results = []
     for number, (target, (plan, lock)) in enumerate(zip(session.targets, plans, strict=True)):
         edits = {position: _edit(images[number]) for position, images in written.items()}
         results.append(_put_index(session, target, index, plan, lock, edits))
-        put_signatures(session, target, signatures, None, of_index=True)
+        put_signatures(session, target, signatures, results[-1], None, of_index=True)
     return results
 
 
-def read_instance(session: Session, descriptor: Descriptor) -> RawManifest:
+def read_instance(source: Source, descriptor: Descriptor) -> RawManifest:
     """The manifest of an instance, verified against its digest and size."""
     digest = descriptor.digest
     try:
-        raw = session.source.get_manifest(digest)
+        raw = source.get_manifest(digest)
     except (TransshipError, OSError) as error:
         raise failure(f"reading manifest {digest}", error, operation="read", side="source") from error
     media_type = raw.media_type or descriptor.media_type or guess_media_type(raw.data)
@@ -88,9 +83,9 @@ def _copy_instances(session: Session, index: Index, positions: Sequence[int]) ->
     for number, position in enumerate(positions, start=1):
         descriptor = index.instances[position].descriptor
         session.emit(InstanceStarted(session.image, descriptor.digest, number, len(positions)))
-        raw = read_instance(session, descriptor)
+        raw = read_instance(session.source, descriptor)
         try:
-            written[position] = copy_instance(session, raw, descriptor.digest)
+            written[position] = copy_instance(session, raw, descriptor.digest, as_member=True)
         except (TransshipError, OSError) as error:
             raise failure(
                 f"copying image {number}/{len(positions)} from manifest list", error, operation="copy"

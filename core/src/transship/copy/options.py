@@ -32,6 +32,9 @@ class CopyOptions:
     algorithm's default; ``force_compress_format``: blobs compressed otherwise are not reused.
     ``parallel_blobs``: how many at the same time, 0: the default of 6. ``annotations`` are set on what is written
     under the destination's name. ``dry_run``: nothing is written. ``require_signed``: as in a policy that demands it.
+    ``referrers``: what refers to the image is copied too; then the image's digest stays as it is.
+    ``sign_identity`` is the docker reference, with tag or digest, that new signatures are for, ``""``: the
+    destination's.
     """
 
     multi_arch: MultiArch = MultiArch.SYSTEM
@@ -48,6 +51,8 @@ class CopyOptions:
     annotations: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
     require_signed: bool = False
+    referrers: bool = False
+    sign_identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,14 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from transship.copy.flights import BlobFlights
 from transship.copy.image import WrittenImage, copy_instance
 from transship.copy.index import copy_index, read_instance
 from transship.copy.options import CopyOptions, CopyResult, MultiArch
+from transship.copy.referrers import copy_referrers, options_with_referrers, require_referrer_support
 from transship.copy.session import Observer, Session, Target, failure
+from transship.copy.signers import SharedSigner
+from transship.copy.signing import require_signable
 from transship.discovery import PluginManager
 from transship.errors import ContentMismatchError, CopyError, TransshipError
 from transship.image.identification import guess_media_type, manifest_digest, normalized_media_type
@@ -18,7 +22,7 @@ from transship.image.media_types import INDEX_TYPES
 from transship.image.platform import wanted_platforms
 from transship.places import Place
 from transship.plugin.cancellation import Cancellation
-from transship.plugin.events import ImageFinished
+from transship.plugin.events import ImageFinished, ImageStarted
 from transship.plugin.machine import machine_platform
 from transship.plugin.transport import RawManifest, Reference, Source
 from transship.policy.document import Policy
@@ -31,13 +35,19 @@ def copy_image(
     *,
     policy: Policy,
     options: CopyOptions,
+    signers: Sequence[SharedSigner] = (),
+    flights: BlobFlights | None = None,
     observer: Observer = lambda event: None,
 ) -> list[CopyResult]:
     """Copy what ``source`` names to all ``destinations``; the answers are in their order.
 
+    Each of ``signers`` signs what was written, and each member of an index. ``flights`` are shared by copies at the
+    same time that may have blobs in common.
+
     Raises ``CopyError`` or another ``TransshipError``; then no destination was committed, unless it was the commit of
     a later one that failed.
     """
+    options = options_with_referrers(options)
     with contextlib.ExitStack() as stack:
         targets = [_open_target(place, stack, dry_run=options.dry_run) for place in destinations]
         opened = _open_source(source, stack)
@@ -51,9 +61,16 @@ def copy_image(
             machine_platform(),
             Cancellation(parent=source.context.cancellation),
             observer,
+            signers,
+            source.store,
+            flights,
         )
         stack.callback(session.cancellation.cancel)
+        require_signable(session)
+        require_referrer_support(session)
         written = _copy(session)
+        if options.referrers:
+            copy_referrers(session, written[0])
         if not options.dry_run:
             for target in targets:
                 _commit(target)
@@ -65,7 +82,7 @@ def _open_target(place: Place, stack: contextlib.ExitStack, *, dry_run: bool) ->
         context = replace(place.context, dry_run=dry_run)
         destination = place.transport.open_destination(place.reference, context)
         stack.callback(destination.close)
-        return Target(place.reference, destination, destination.traits)
+        return Target(place.reference, destination, destination.traits, place.store)
     except (TransshipError, OSError) as error:
         raise failure(
             f"initializing destination {place.reference}", error, operation="open", side="destination"
@@ -98,8 +115,9 @@ def read_top(reference: Reference, source: Source) -> RawManifest:
 
 def _copy(session: Session) -> list[WrittenImage]:
     raw = read_top(session.reference, session.source)
+    session.emit(ImageStarted(session.image, manifest_digest(raw.data, raw.media_type), raw.media_type))
     if raw.media_type not in INDEX_TYPES:
-        return copy_instance(session, raw, None)
+        return copy_instance(session, raw, None, as_member=False)
     index = parse_index(raw.data, raw.media_type)
     if session.options.multi_arch is not MultiArch.SYSTEM:
         return copy_index(session, index)
@@ -111,7 +129,7 @@ def _copy(session: Session) -> list[WrittenImage]:
         ) from error
     chosen = next(entry.descriptor for entry in index.instances if entry.descriptor.digest == digest)
     try:
-        return copy_instance(session, read_instance(session, chosen), None)
+        return copy_instance(session, read_instance(session.source, chosen), digest, as_member=False)
     except CopyError as error:
         raise failure("copying system image from manifest list", error, operation=error.operation) from error
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+from transship.copy.flights import BlobFlights
 from transship.copy.options import CopyOptions
+from transship.copy.signers import SharedSigner
 from transship.discovery import PluginManager
 from transship.errors import CopyError, TransshipError
 from transship.image.conversion import WrittenLayer
@@ -18,6 +21,7 @@ from transship.image.platform import Platform
 from transship.plugin.blob import Buffer
 from transship.plugin.cancellation import Cancellation
 from transship.plugin.events import BlobProgress, Event, Warned
+from transship.plugin.mechanism import SignatureStore
 from transship.plugin.transport import Destination, DestinationTraits, Reference, Source
 from transship.policy.document import Policy
 
@@ -28,7 +32,7 @@ _PROGRESS_INTERVAL = 0.1
 
 @dataclass(eq=False)
 class Target:
-    """One destination, and what it has received so far.
+    """One destination, and what it has received so far. ``store`` keeps its signatures, if not it itself.
 
     The keys of ``known`` are a layer's digest, whether it may be compressed otherwise, and whether its diff ID is
     found out.
@@ -37,6 +41,7 @@ class Target:
     reference: Reference
     destination: Destination
     traits: DestinationTraits
+    store: SignatureStore | None = None
     known: dict[tuple[Digest, bool, bool], Future[WrittenLayer]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     blobs_written: int = 0
@@ -55,7 +60,10 @@ class Target:
 
 @dataclass(eq=False)
 class Session:
-    """One copy from one source to all its destinations."""
+    """One copy from one source to all its destinations.
+
+    ``store`` has further signatures of the source. ``flights`` are shared with other copies, None: there are none.
+    """
 
     manager: PluginManager
     reference: Reference
@@ -66,8 +74,15 @@ class Session:
     machine: Platform
     cancellation: Cancellation
     observer: Observer
+    signers: Sequence[SharedSigner] = ()
+    store: SignatureStore | None = None
+    flights: BlobFlights | None = None
     keys: Iterator[int] = field(default_factory=itertools.count)
     diff_ids: dict[Digest, Digest] = field(default_factory=dict)
+
+    def bringing(self, digest: Digest) -> AbstractContextManager[None]:
+        """Keep other copies of this run, if there are any, from bringing the same blob at the same time."""
+        return nullcontext() if self.flights is None else self.flights.bringing(digest, self.cancellation)
 
     def emit(self, event: Event) -> None:
         """Tell every observer; one that fails is named, and the copy goes on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transship.image.digest import Digest
+from transship.plugin.mechanism import RequirementVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +13,28 @@ class Event:
     """Any moment. ``image`` is the source's reference as text."""
 
     image: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStarted(Event):
+    """What the source names was read: a manifest or index with this digest. Comes again with each attempt."""
+
+    digest: Digest
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageJudged(Event):
+    """The trust policy accepted or refused the manifest or index ``digest``; ``reason``: why it was refused.
+
+    ``scope`` is the part of the policy that applied, as a transport and a name in it, or ``default``.
+    """
+
+    digest: Digest
+    scope: str
+    accepted: bool
+    reason: str
+    requirements: tuple[RequirementVerdict, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +66,15 @@ class InstanceStarted(Event):
     digest: Digest
     number: int
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReferrerStarted(Event):
+    """What refers to ``subject`` is about to be copied; ``tag``: by which it is found, ``""``: by its subject."""
+
+    digest: Digest
+    subject: Digest
+    tag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +124,25 @@ class WritingManifest(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CreatingSignature(Event):
+    """A signature is about to be made, the one with this ``number`` of ``count``, as the signer describes it."""
+
+    number: int
+    count: int
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureCreated(Event):
+    """A signature over the manifest or index ``digest`` at ``destination`` was made, as the image ``identity``."""
+
+    destination: str
+    digest: Digest
+    mechanism: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoringSignatures(Event):
     """Signatures are about to be written."""
 
@@ -108,6 +159,14 @@ class Warned(Event):
 @dataclass(frozen=True, slots=True)
 class ImageFinished(Event):
     """The image is complete at ``destination``, a reference as text; ``digest`` is that of what was written."""
+
+    destination: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePresent(Event):
+    """In a sync: ``destination``, a reference as text, has the image already, and nothing moves."""
 
     destination: str
     digest: Digest

@@ -8,8 +8,8 @@ signatures, then ``commit``; ``close`` always comes last. Blobs may arrive from 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from transship.errors import UnsupportedError
@@ -60,7 +60,8 @@ class DestinationTraits:
 
     ``manifest_types`` are the media types it accepts, preferred first, indexes included; None: any.
     ``accepts_foreign_urls``: layers with URLs may stay where they are. ``parallel``: ``put_blob`` may be called
-    from several threads. ``refuses_signatures`` says why it cannot store them; ``""``: it can.
+    from several threads. ``refuses_signatures`` says why it cannot store them; ``""``: it can, but for those formats
+    that ``refuses_formats`` names, each with the reason.
     """
 
     manifest_types: tuple[str, ...] | None = None
@@ -68,6 +69,7 @@ class DestinationTraits:
     accepts_foreign_urls: bool = False
     parallel: bool = True
     refuses_signatures: str = ""
+    refuses_formats: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,20 @@ class Destination:
         """Store a blob: read it to the end; its digest is then ``blob.descriptor.digest``."""
         raise NotImplementedError
 
+    def note_variant(self, uncompressed: Digest, recipe: str, written: Descriptor) -> None:
+        """Hear that the blob ``written``, just put here, is what ``recipe`` made of ``uncompressed``, if of interest.
+
+        The engine computed both digests itself, from the same bytes. ``recipe`` names a compression and all that its
+        output depends on: the same one makes the same bytes of the same content. Called where ``put_blob`` was.
+        """
+
+    def known_variant(self, uncompressed: Digest, recipe: str) -> Descriptor | None:
+        """What ``note_variant`` once said that ``recipe`` makes of ``uncompressed``, None if nobody remembers.
+
+        It need not be here: ``reuse_blob`` is asked. What others than this user could have written is not believed.
+        """
+        return None
+
     def put_manifest(self, data: bytes, media_type: str, instance: Digest | None = None) -> None:
         """Store the manifest or index, or, with its own digest as ``instance``, a member of the index.
 
@@ -163,11 +179,48 @@ class Transport:
         """Raise ``InvalidReferenceError`` for a policy scope that can never match."""
 
 
+class Referrer(NamedTuple):
+    """A manifest or index that says something of another one, such as a signature.
+
+    ``tag`` is a tag made from the other's digest, by which it is found (``sha256-….sig``); ``""``: it is found because
+    it names the other as its ``subject``.
+    """
+
+    digest: Digest
+    tag: str = ""
+
+
+@runtime_checkable
+class ReferrerSource(Protocol):
+    """A source that knows what refers to its manifests."""
+
+    def list_referrers(self, digest: Digest) -> Sequence[Referrer]:
+        """What refers to the manifest or index ``digest``, itself read with ``get_manifest(referrer.digest)``.
+
+        Called from one thread. Nobody has checked yet that what is listed does refer to ``digest``.
+        """
+
+
+@runtime_checkable
+class ReferrerDestination(Protocol):
+    """A destination where what refers to an image can be found again."""
+
+    def put_referrer(self, referrer: Referrer, data: bytes, media_type: str) -> None:
+        """Let what ``put_manifest`` has stored as an instance be found as a referrer; called before ``commit``."""
+
+
 class TagList(NamedTuple):
     """The tags of a place, and the repository that they are in, ``""`` where there is none."""
 
     repository: str
     tags: Sequence[str]
+
+
+class TagDigests(NamedTuple):
+    """As ``TagList``, and what each tag names, in the same order; None for a tag that went meanwhile."""
+
+    repository: str
+    digests: Mapping[str, Digest | None]
 
 
 @runtime_checkable
@@ -187,3 +240,54 @@ class TagLister(Protocol):
 
     def list_tags(self, place: Reference, context: Context) -> TagList:
         """All tags there, in stored order."""
+
+
+@runtime_checkable
+class TagDeleter(Protocol):
+    """A transport that can take a name from an image and leave the image."""
+
+    def delete_tag(self, reference: Reference, context: Context) -> None:
+        """Delete the tag alone. If ``reference`` has a digest too, only if that is what the tag names."""
+
+
+@runtime_checkable
+class DigestLister(Protocol):
+    """A transport that can tell what the tags of one place name."""
+
+    def parse_place(self, text: str) -> Reference:
+        """As that of ``TagLister``."""
+
+    def list_digests(self, place: Reference, context: Context) -> TagDigests:
+        """All tags there with the digests of the manifests or indexes that they name, in stored order."""
+
+
+@runtime_checkable
+class TagIterator(Protocol):
+    """A ``TagLister`` that need not hold all tags of a place at once."""
+
+    def iterate_tags(self, place: Reference, context: Context) -> Iterator[str]:
+        """All tags there, in stored order. What goes wrong may be raised in the middle."""
+
+
+class ManifestIdentity(NamedTuple):
+    """Which manifest a reference names. ``media_type`` is ``""`` where nothing declares it."""
+
+    digest: Digest
+    media_type: str
+
+
+@runtime_checkable
+class DigestReader(Protocol):
+    """A transport that can tell, much cheaper than by reading it, which image a reference names."""
+
+    def get_digest(
+        self, reference: Reference, context: Context, *, instance: Digest | None = None, for_writing: bool = False
+    ) -> ManifestIdentity | None:
+        """The manifest of ``reference``, or the member ``instance`` of its index.
+
+        None if there is none, if what it needs is not all there, or if that cannot be told so cheaply.
+        ``for_writing``: as a destination, so that no mirror is asked.
+        """
+
+    def may_be_signed(self, reference: Reference, context: Context) -> bool:
+        """Whether reading the image might find signatures; False only if it surely finds none."""

@@ -14,9 +14,9 @@ from transship.errors import TransshipError, UnsupportedError
 from transship.image.digest import digest_of
 from transship.image.media_types import OCI_CONFIG, OCI_MANIFEST
 from transship.plugin.signature import SIGSTORE_JSON, SIMPLE_SIGNING, Signature
+from transship.plugin.sigstore_signature import SigstoreSignature
 from transship.testing.images import oci_image
 from transship.testing.registry import Fault
-from transship_docker.attachments import SigstoreSignature
 from transship_docker.transport import DockerTransport
 
 IMAGE = oci_image()
@@ -51,12 +51,15 @@ class _Signatures:
         context = self.make_context(**{"registries.d": str(self.configuration)})
         return getattr(transport, f"open_{kind}")(reference, context)
 
-    def refusal(self):
+    def traits(self):
         destination = self.open("destination")
         try:
-            return destination.traits.refuses_signatures
+            return destination.traits
         finally:
             destination.close()
+
+    def refusal(self):
+        return self.traits().refuses_signatures
 
     def read(self, instance=None):
         source = self.open("source")
@@ -151,6 +154,19 @@ class TestLookaside:
         signatures.configure("lookaside: 'http://127.0.0.1:9/sigs'")
         assert signatures.at(make_registry(signatures_extension=True)).refusal() == ""
         assert signatures.refusal()
+
+    @pytest.mark.parametrize(
+        ("configuration", "refused"),
+        [
+            ("lookaside: 'file:///sigs', use-sigstore-attachments: true", set()),
+            ("lookaside: 'file:///sigs'", {SIGSTORE_JSON}),
+            ("lookaside: 'http://127.0.0.1:9/sigs', use-sigstore-attachments: true", {SIMPLE_SIGNING}),
+            ("lookaside: 'http://127.0.0.1:9/sigs'", {SIGSTORE_JSON, SIMPLE_SIGNING}),
+        ],
+    )
+    def test_formats_that_cannot_be_stored_are_known(self, signatures, configuration, refused):
+        signatures.configure(configuration)
+        assert set(signatures.traits().refuses_formats) == refused
 
     def test_broken_configuration_stops(self, signatures):
         (signatures.configuration / "broken.yaml").write_text("docker: [")

@@ -9,10 +9,10 @@ from transship.errors import UnsupportedError
 from transship.image.digest import Digest
 from transship.image.reference import DockerReference
 from transship.plugin.context import Context
-from transship.plugin.signature import SIGSTORE_JSON, Signature
+from transship.plugin.signature import SIGSTORE_JSON, SIMPLE_SIGNING, Signature
 from transship_docker.attachments import read_attachments, write_attachments
 from transship_docker.client import RegistryClient
-from transship_docker.lookaside import read_lookaside, why_not_written, write_lookaside
+from transship_docker.lookaside import may_hold_signatures, read_lookaside, why_not_written, write_lookaside
 from transship_docker.manifest_uploads import ManifestUploader
 from transship_docker.registries_d import SignatureStorage
 from transship_docker.signature_extension import read_extension, write_extension
@@ -21,6 +21,12 @@ from transship_docker.uploads import Uploader
 REGISTRIES_D = "registries.d"
 
 _NO_ATTACHMENTS = "writing sigstore attachments is disabled by configuration"
+
+
+def load_storage(context: Context) -> SignatureStorage:
+    """What the configuration says that ``context`` names, or the user's."""
+    folder = context.options.get(REGISTRIES_D, "")
+    return context.obtain("docker registries.d", lambda: SignatureStorage.load(folder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class ImageSignatures:
     @classmethod
     def load(cls, client: RegistryClient, image: DockerReference, context: Context) -> ImageSignatures:
         """Read the configuration that ``context`` names, or the user's."""
-        return cls(client, image, SignatureStorage.load(context.options.get(REGISTRIES_D, "")), context)
+        return cls(client, image, load_storage(context), context)
 
     def read(self, digest: Digest) -> list[Signature]:
         """All signatures of a manifest; raises ``TransshipError``."""
@@ -47,6 +53,16 @@ class ImageSignatures:
         if self.storage.uses_attachments(self.image):
             signatures += read_attachments(self.client, self.image, digest)
         return signatures
+
+    @property
+    def may_exist(self) -> bool:
+        """Whether there may be any signature of any manifest; asks the registry at most whether it is there."""
+        read_url = self.storage.lookaside(self.image).read_url
+        return (
+            self.storage.uses_attachments(self.image)
+            or self.client.supports_signatures
+            or may_hold_signatures(read_url)
+        )
 
     def write(
         self, digest: Digest, signatures: Sequence[Signature], uploader: Uploader, manifests: ManifestUploader
@@ -65,7 +81,13 @@ class ImageSignatures:
 
     def refusal(self) -> str:
         """Why no signature at all can be stored, ``""`` if some can. Asks the registry only if that decides."""
+        refused = self.refused_formats()
+        return refused.get(SIMPLE_SIGNING, "") if SIGSTORE_JSON in refused else ""
+
+    def refused_formats(self) -> dict[str, str]:
+        """The formats of signatures that cannot be stored, each with the reason."""
         reason = why_not_written(self.storage.lookaside(self.image).write_url)
-        if not reason or self.storage.uses_attachments(self.image) or self.client.supports_signatures:
-            return ""
-        return reason
+        refused = {SIMPLE_SIGNING: reason} if reason and not self.client.supports_signatures else {}
+        if not self.storage.uses_attachments(self.image):
+            refused[SIGSTORE_JSON] = _NO_ATTACHMENTS
+        return refused
