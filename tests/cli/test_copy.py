@@ -349,12 +349,6 @@ def test_flags_that_mean_nothing_here_are_accepted(run, images, flags):
 @pytest.mark.parametrize(
     "flags",
     [
-        ["--sign-by", "KEY"],
-        ["--sign-by-sigstore", "f"],
-        ["--sign-by-sigstore-private-key", "f"],
-        ["--sign-by-sq-fingerprint", "f"],
-        ["--sign-identity", "a/b:c"],
-        ["--sign-passphrase-file", "f"],
         ["--encryption-key", "jwe:k"],
         ["--encryption-key", "jwe:k", "--encrypt-layer", "0"],
         ["--decryption-key", "k"],

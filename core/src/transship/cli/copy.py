@@ -17,6 +17,7 @@ from transship.cli.options import (
     shared_options,
     with_options,
 )
+from transship.cli.signing import open_signers, signing_options, store_options
 from transship.errors import InvalidReferenceError, TransshipError, UnsupportedError
 from transship.image.media_types import DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST
 
@@ -25,16 +26,11 @@ if TYPE_CHECKING:
     from transship.copy.options import CopyOptions, CopyResult, MultiArch
     from transship.image.platform import Platform
     from transship.plugin.context import Context
+    from transship.plugin.events import Event
 
 _FORMATS = {"": "", "oci": OCI_MANIFEST, "v2s1": DOCKER_SCHEMA1_SIGNED, "v2s2": DOCKER_MANIFEST}
 _STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _LATER = (
-    "sign_by",
-    "sign_by_sq_fingerprint",
-    "sign_by_sigstore",
-    "sign_by_sigstore_private_key",
-    "sign_passphrase_file",
-    "sign_identity",
     "encryption_key",
     "encrypt_layer",
     "decryption_key",
@@ -60,12 +56,15 @@ def _copy_options() -> list[click.Option]:
         Value("--format", "-f", default="", metavar="FORMAT", help="manifest type to write: oci, v2s1 or v2s2"),
         Flag("--preserve-digests", help="fail rather than change a manifest"),
         Flag("--remove-signatures", help="do not copy signatures"),
+        Flag("--referrers", help="copy what refers to the image too, such as signatures and attestations of cosign"),
+        Value("--sign-identity", default="", metavar="REF", help="what new signatures are for, if not DESTINATION"),
         Value("--additional-tag", multiple=True, metavar="REF", help="further tags, for docker: and docker-archive:"),
         Value("--annotation", multiple=True, metavar="KEY=VALUE", help="set an annotation on the copy (repeatable)"),
         Value(
             "--also-to", multiple=True, metavar="DEST", help="a further destination, each blob read once (repeatable)"
         ),
         Value("--digestfile", default="", metavar="FILE", help="write the digest of the copy to FILE"),
+        Value("--report", default="", metavar="FILE", help="write a JSON record of the copy to FILE"),
         Flag("--quiet", "-q", help="say nothing unless something fails"),
         Flag("--dry-run", help="say what would be copied, and change nothing"),
         Flag("--link", help="hard-link blobs of local files instead of copying them, where that is possible"),
@@ -91,7 +90,7 @@ def _copy_options() -> list[click.Option]:
 
 
 def _later_options() -> list[click.Option]:
-    """Flags of signing and encryption: known by name, and refused until they do what they say."""
+    """Flags of encryption: known by name, and refused until they do what they say."""
     return [Value(f"--{name.replace('_', '-')}", name, multiple=True, hidden=True) for name in _LATER]
 
 
@@ -99,6 +98,8 @@ def _later_options() -> list[click.Option]:
 @click.argument("arguments", nargs=-1, metavar="SOURCE DESTINATION")
 @with_options(
     _copy_options(),
+    signing_options(),
+    store_options(),
     shared_options(),
     image_options("src-", "source"),
     image_options("dest-", "destination"),
@@ -115,6 +116,7 @@ def copy(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
         raise UsageError("Exactly two arguments expected", show_help=True)
     from transship.api import Retries, copy_to_all
     from transship.cli.progress import copy_progress
+    from transship.cli.report import CopyReport, written_report
 
     if flags["tls_verify"] is not None:
         app.log.warning("'--tls-verify' is deprecated, instead use: --src-tls-verify, --dest-tls-verify")
@@ -126,18 +128,33 @@ def copy(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     _require_registry(app, flags, [source, *destinations])
     options = copy_options(app, flags)
     contexts = [_destination_context(app, flags, text) for text in destinations]
-    with copy_progress(app.log, quiet=flags["quiet"] or _needs_standard_output(flags, destinations)) as observer:
+    report = CopyReport(source, destinations, policy, dry_run=options.dry_run)
+    quiet = flags["quiet"] or _needs_standard_output(flags, destinations)
+    with (
+        written_report(flags["report"], report),
+        open_signers(app, flags) as signers,
+        copy_progress(app.log, quiet=quiet) as show,
+    ):
+
+        def observe(event: Event) -> None:
+            report.observe(event)
+            show(event)
+
         results = copy_to_all(
             source,
             destinations,
             options=options,
             policy=policy,
+            signers=signers,
+            source_signatures=flags["src_signatures"],
+            destination_signatures=flags["dest_signatures"],
             source_context=_source_context(app, flags, source),
             destination_contexts=contexts,
             retries=Retries(flags["retry_times"], flags["retry_delay"]),
             manager=app.manager,
-            on_event=observer,
+            on_event=observe,
         )
+        report.finish(results)
     if flags["dry_run"]:
         _print_plan(results)
     elif flags["digestfile"]:
@@ -186,7 +203,18 @@ def copy_options(app: Application, flags: Mapping[str, Any]) -> CopyOptions:
         annotations=dict(_pair("--annotation", text) for text in flags["annotation"]),
         dry_run=flags["dry_run"],
         require_signed=app.globals.require_signed,
+        referrers=flags["referrers"],
+        sign_identity=_sign_identity(flags["sign_identity"]),
     )
+
+
+def _sign_identity(text: str) -> str:
+    from transship.image.reference import DockerReference
+
+    try:
+        return str(DockerReference.parse_canonical(text)) if text else ""
+    except InvalidReferenceError as error:
+        raise UsageError(f"Could not parse --sign-identity: {error}") from error
 
 
 def _multi_arch(flags: Mapping[str, Any]) -> tuple[MultiArch, tuple[Platform, ...]]:

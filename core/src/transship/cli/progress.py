@@ -15,10 +15,13 @@ from transship.plugin.events import (
     BlobProgress,
     BlobStarted,
     CheckingSignatureSupport,
+    CreatingSignature,
     Event,
+    ImagePresent,
     IndexStarted,
     InstanceStarted,
     ReadingSignatures,
+    ReferrerStarted,
     StoringSignatures,
     Warned,
     WritingManifest,
@@ -69,7 +72,7 @@ class _Lines(_Warnings):
 
     def observe(self, event: Event) -> None:
         super().observe(event)
-        line = self.line(event)
+        line = line_of(event)
         if line:
             self.show(line)
 
@@ -77,28 +80,36 @@ class _Lines(_Warnings):
         sys.stdout.write(printable(line) + "\n")
         sys.stdout.flush()
 
-    def line(self, event: Event) -> str:
-        match event:
-            case BlobStarted():
-                return f"Copying {'config' if event.is_config else 'blob'} {event.digest}"
-            case BlobPlanned():
-                verb = "leave" if event.reused else "copy"
-                kind = "config" if event.is_config else "blob"
-                size = f"{event.size} bytes" if event.size >= 0 else "unknown size"
-                return f"Would {verb} {kind} {event.digest} ({size})"
-            case ReadingSignatures():
-                return f"Getting image {'list' if event.of_index else 'source'} signatures"
-            case CheckingSignatureSupport():
-                return f"Checking if image {'list ' if event.of_index else ''}destination supports signatures"
-            case IndexStarted():
-                return f"Copying {event.count} images generated from {event.total} images in list"
-            case InstanceStarted():
-                return f"Copying image {event.digest} ({event.number}/{event.count})"
-            case WritingManifest():
-                return f"Writing manifest {'list ' if event.of_index else ''}to image destination"
-            case StoringSignatures():
-                return f"Storing {'list ' if event.of_index else ''}signatures"
-        return ""
+
+def line_of(event: Event) -> str:
+    """What Skopeo says of this moment, ``""`` if nothing."""
+    match event:
+        case BlobStarted():
+            return f"Copying {'config' if event.is_config else 'blob'} {event.digest}"
+        case BlobPlanned():
+            verb = "leave" if event.reused else "copy"
+            kind = "config" if event.is_config else "blob"
+            size = f"{event.size} bytes" if event.size >= 0 else "unknown size"
+            return f"Would {verb} {kind} {event.digest} ({size})"
+        case ReadingSignatures():
+            return f"Getting image {'list' if event.of_index else 'source'} signatures"
+        case CheckingSignatureSupport():
+            return f"Checking if image {'list ' if event.of_index else ''}destination supports signatures"
+        case IndexStarted():
+            return f"Copying {event.count} images generated from {event.total} images in list"
+        case InstanceStarted():
+            return f"Copying image {event.digest} ({event.number}/{event.count})"
+        case ReferrerStarted():
+            return f"Copying {event.digest}, which refers to {event.subject}"
+        case WritingManifest():
+            return f"Writing manifest {'list ' if event.of_index else ''}to image destination"
+        case CreatingSignature():
+            return f"Creating signature{f' {event.number}' if event.count > 1 else ''}: {event.description}"
+        case ImagePresent():
+            return "Skipping: image already present at destination"
+        case StoringSignatures():
+            return f"Storing {'list ' if event.of_index else ''}signatures"
+    return ""
 
 
 class _Bars(_Lines):
