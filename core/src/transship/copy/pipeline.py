@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any
 
 from transship.errors import CancelledError
 from transship.plugin.blob import Buffer
@@ -148,3 +150,17 @@ class TeeReader(Iterator[bytes]):
     def close(self) -> None:
         """Take no more. May be called more than once, and from another thread."""
         self._tee.leave(self._number)
+
+
+def raise_first_failure(futures: Sequence[Future[Any]]) -> None:
+    """Wait for all, or for the first failure. Those that were cancelled are not the first: that one comes later."""
+    from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, wait
+
+    errors: list[BaseException] = []
+    for until in (FIRST_EXCEPTION, ALL_COMPLETED):
+        done, _ = wait(futures, return_when=until)
+        errors = [error for future in done if (error := future.exception()) is not None]
+        if not all(isinstance(error, CancelledError) for error in errors):
+            break
+    for error in sorted(errors, key=lambda error: isinstance(error, CancelledError)):
+        raise error

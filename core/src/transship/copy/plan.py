@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transship.errors import UnsupportedError
+from transship.image.descriptor import Descriptor
+from transship.image.digest import Digest
 from transship.image.media_types import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -78,6 +80,25 @@ def plan_index_type(source_type: str, accepted: Sequence[str] | None, *, forced:
 def takes_indexes(accepted: Sequence[str] | None) -> bool:
     """Whether a destination that takes these types can hold an index."""
     return accepted is None or any(kind in INDEX_TYPES for kind in accepted)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTask:
+    """One layer of one image.
+
+    ``diff_id`` is what the config says of it, None if nothing; ``needs_diff_id``: it must be known afterwards.
+    ``may_change`` holds, for each target, whether the layer may be compressed otherwise there.
+    """
+
+    descriptor: Descriptor
+    diff_id: Digest | None
+    needs_diff_id: bool
+    may_change: tuple[bool, ...]
+
+    @property
+    def is_surely_uncompressed(self) -> bool:
+        """Whether the layer's own digest says that it is what the config promises after decompression."""
+        return self.diff_id is not None and self.diff_id == self.descriptor.digest
 
 
 class LayerAction(enum.Enum):
