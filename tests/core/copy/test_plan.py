@@ -6,21 +6,31 @@ import pytest
 
 from transship.copy.plan import (
     LayerAction,
+    LayerTask,
     TypePlan,
+    foreseen_compression,
     plan_index_type,
     plan_layer,
     plan_manifest_type,
+    recipe,
     takes_indexes,
 )
 from transship.errors import UnsupportedError
+from transship.image.descriptor import Descriptor
+from transship.image.digest import digest_of
 from transship.image.media_types import (
+    DOCKER_LAYER_GZIP,
     DOCKER_LIST,
     DOCKER_MANIFEST,
     DOCKER_SCHEMA1,
     DOCKER_SCHEMA1_SIGNED,
     OCI_INDEX,
+    OCI_LAYER,
+    OCI_LAYER_GZIP,
+    OCI_LAYER_ZSTD,
     OCI_MANIFEST,
 )
+from transship.plugin.compression import Compression
 from transship.plugin.transport import LayerCompression
 
 KEEP, COMPRESS, DECOMPRESS = LayerCompression.KEEP, LayerCompression.COMPRESS, LayerCompression.DECOMPRESS
@@ -123,3 +133,52 @@ def test_destination_says_whether_it_takes_indexes(accepted, expected):
 def test_layer_is_changed_only_as_the_destination_wants(wish, found, requested, expected):
     assert plan_layer(wish, found, requested, may_change=True) == expected
     assert plan_layer(wish, found, requested, may_change=False) == (LayerAction.PRESERVE, found)
+
+
+PLAIN, PACKED = digest_of(b"plain"), digest_of(b"packed")
+
+
+@pytest.mark.parametrize(
+    ("wish", "digest", "diff_id", "media_type", "requested", "expected"),
+    [
+        (COMPRESS, PLAIN, PLAIN, OCI_LAYER, "", "gzip"),
+        (COMPRESS, PLAIN, PLAIN, OCI_LAYER, "zstd", "zstd"),
+        (COMPRESS, PLAIN, PLAIN, OCI_LAYER_GZIP, "gzip", "gzip"),
+        (COMPRESS, PACKED, PLAIN, OCI_LAYER_GZIP, "zstd", "zstd"),
+        (COMPRESS, PACKED, PLAIN, DOCKER_LAYER_GZIP, "zstd", "zstd"),
+        (COMPRESS, PACKED, PLAIN, OCI_LAYER_ZSTD, "gzip", "gzip"),
+        (COMPRESS, PACKED, PLAIN, OCI_LAYER_GZIP, "", ""),
+        (COMPRESS, PACKED, PLAIN, OCI_LAYER_GZIP, "gzip", ""),
+        (COMPRESS, PACKED, PLAIN, DOCKER_LAYER_GZIP, "gzip", ""),
+        (COMPRESS, PACKED, PLAIN, OCI_LAYER_ZSTD, "zstd", ""),
+        (COMPRESS, PACKED, None, OCI_LAYER_GZIP, "zstd", ""),
+        (KEEP, PLAIN, PLAIN, OCI_LAYER, "zstd", ""),
+        (DECOMPRESS, PLAIN, PLAIN, OCI_LAYER, "zstd", ""),
+        (DECOMPRESS, PACKED, PLAIN, OCI_LAYER_GZIP, "zstd", ""),
+    ],
+)
+def test_compression_of_a_layer_is_foreseen_where_its_bytes_cannot_surprise(
+    wish, digest, diff_id, media_type, requested, expected
+):
+    task = LayerTask(Descriptor(media_type, digest, 5), diff_id, False, (True,))
+    assert foreseen_compression(wish, task, requested, may_change=True) == expected
+    assert foreseen_compression(wish, task, requested, may_change=False) == ""
+
+
+def test_recipes_differ_in_all_that_matters():
+    class Packing(Compression):
+        def __init__(self, name, **described):
+            self.name, self._described = name, described
+
+        def describe(self):
+            return self._described
+
+    made = [
+        (Packing("a"), None),
+        (Packing("a"), 1),
+        (Packing("b"), None),
+        (Packing("a", library="1"), None),
+        (Packing("a", library="2"), None),
+    ]
+    assert len({recipe(*each) for each in made}) == len(made)
+    assert recipe(Packing("a", x="1", y="2"), 3) == recipe(Packing("a", y="2", x="1"), 3)

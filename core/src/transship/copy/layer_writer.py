@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from transship.copy.pipeline import ahead
-from transship.copy.plan import LayerAction, LayerTask, plan_layer
+from transship.copy.plan import LayerAction, LayerTask, plan_layer, recipe
 from transship.copy.session import Progress, Session, Target
 from transship.errors import ContentMismatchError
 from transship.image.conversion import LayerOperation, WrittenLayer
+from transship.image.digest import Digest
 from transship.plugin.blob import BlobReader, Buffer, Expectation, verified
 
 _OPERATIONS = {
@@ -72,16 +73,23 @@ class LayerWriter:
             self._require_promised_diff_id(found)
             stages.append(self._compressed(compression, plain))
             blob = BlobReader(stages[-1], Expectation(self.task.descriptor.media_type))
-            return self._put(blob, action, compression)
+            written = self._put(blob, action, compression)
+            self._note(self.task.descriptor.digest if found is None else self.task.diff_id, compression, written)
+            return written
         finally:
             for stage in reversed(stages):
                 stage.close()  # type: ignore[attr-defined]  # generators have it
 
     def _compressed(self, name: str, plain: Iterable[Buffer]) -> Iterator[Buffer]:
-        options = self.session.options
-        level = options.compress_level if not options.compress_format or options.compress_format == name else None
+        level = _level(self.session, name)
         threads = len(os.sched_getaffinity(0))
         yield from self.session.manager.compression(name).compress(plain, level=level, threads=threads)
+
+    def _note(self, uncompressed: Digest | None, compression: str, written: WrittenLayer) -> None:
+        """Tell the target what came of content whose digest was computed on the way."""
+        if uncompressed is not None:
+            made_by = compression_recipe(self.session, compression)
+            self.target.destination.note_variant(uncompressed, made_by, written.descriptor)
 
     def _require_promised_diff_id(self, found: str | None) -> None:
         """An uncompressed layer's digest is its diff ID; the config may not promise another one."""
@@ -96,6 +104,16 @@ class LayerWriter:
         written = blob.descriptor
         self.target.count(written.size, reused=False)
         return WrittenLayer(written, _OPERATIONS[action], compression, None)
+
+
+def compression_recipe(session: Session, name: str) -> str:
+    """How this copy compresses by the algorithm ``name``."""
+    return recipe(session.manager.compression(name), _level(session, name))
+
+
+def _level(session: Session, name: str) -> int | None:
+    options = session.options
+    return options.compress_level if options.compress_format in ("", name) else None
 
 
 def _completely(outputs: Iterable[Buffer], inputs: Iterable[Buffer]) -> Iterator[Buffer]:

@@ -75,7 +75,9 @@ def _announce_again(session: Session, task: LayerTask) -> None:
 def _settle(session: Session, task: LayerTask, mine: list[Target], futures: list[Future[WrittenLayer]]) -> None:
     own = {id(target): future for target, future in zip(session.targets, futures, strict=True)}
     try:
-        for target, written in transfer(session, task, mine).items():
+        with session.bringing(task.descriptor.digest):
+            transferred = transfer(session, task, mine)
+        for target, written in transferred.items():
             own[id(target)].set_result(written)
     except BaseException as error:
         for target in mine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from transship.image.media_types import (
     OCI_INDEX,
     OCI_MANIFEST,
 )
+from transship.plugin.compression import Compression
 from transship.plugin.transport import LayerCompression
 
 
@@ -126,3 +128,21 @@ def plan_layer(
     if may_change and wish is LayerCompression.DECOMPRESS and found is not None:
         return LayerAction.DECOMPRESS, None
     return LayerAction.PRESERVE, found
+
+
+def foreseen_compression(wish: LayerCompression, task: LayerTask, requested: str, *, may_change: bool) -> str:
+    """The compression that ``plan_layer`` will surely give to a layer; ``""``: none, or only its bytes can tell.
+
+    Where that is so, the layer's diff ID is known.
+    """
+    if not may_change or wish is not LayerCompression.COMPRESS or task.diff_id is None:
+        return ""
+    if task.is_surely_uncompressed:
+        return requested or "gzip"
+    # All words for a compression in media types of layers are their ends: tar+zstd, tar.gzip.
+    return "" if task.descriptor.media_type.endswith(requested) else requested
+
+
+def recipe(compression: Compression, level: int | None) -> str:
+    """All that the compressed bytes depend on besides the content, as text."""
+    return json.dumps({**compression.describe(), "algorithm": compression.name, "asked level": level}, sort_keys=True)

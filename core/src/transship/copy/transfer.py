@@ -10,9 +10,9 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TypeVar
 
-from transship.copy.layer_writer import LayerWriter
+from transship.copy.layer_writer import LayerWriter, compression_recipe
 from transship.copy.pipeline import Tee, TeeReader, raise_first_failure
-from transship.copy.plan import LayerTask
+from transship.copy.plan import LayerTask, foreseen_compression
 from transship.copy.session import Progress, Session, Target, failure
 from transship.decompression import detect, sniffed
 from transship.errors import CancelledError, TransshipError
@@ -49,7 +49,7 @@ def transfer(session: Session, task: LayerTask, targets: list[Target]) -> dict[T
         may_change = task.may_change[session.targets.index(target)]
         present = _reused(session, task, target, may_change=may_change)
         if present is not None:
-            results[target] = WrittenLayer(present, LayerOperation.PRESERVE, None, None)
+            results[target] = present
         else:
             needing.append(target)
     if all(stays_away(descriptor, target) for target in targets):
@@ -81,22 +81,40 @@ def _planned(
     return {target: WrittenLayer(descriptor, LayerOperation.PRESERVE, None, None) for target in needing}
 
 
-def _reused(session: Session, task: LayerTask, target: Target, *, may_change: bool) -> Descriptor | None:
-    """The blob that the destination has already, if it may stay as it is."""
-    options = session.options
+def _reused(session: Session, task: LayerTask, target: Target, *, may_change: bool) -> WrittenLayer | None:
+    """The layer as the destination has it already, if it may stay so."""
+    session.cancellation.check()
+    try:
+        present = _as_it_is(session, task, target, may_change=may_change)
+        if present is None:
+            present = _compressed_before(session, task, target, may_change=may_change)
+    except (TransshipError, OSError) as error:
+        raise failure("trying to reuse blob", error, operation="reuse", side="destination") from error
+    if present is not None and not session.options.dry_run:
+        target.count(present.descriptor.size, reused=True)
+    return present
+
+
+def _as_it_is(session: Session, task: LayerTask, target: Target, *, may_change: bool) -> WrittenLayer | None:
     compresses = may_change and target.traits.compression is LayerCompression.COMPRESS
-    if compresses and (task.is_surely_uncompressed or options.force_compress_format):
+    if compresses and (task.is_surely_uncompressed or session.options.force_compress_format):
         return None
     if task.needs_diff_id and task.descriptor.digest not in session.diff_ids:
         return None
-    session.cancellation.check()
-    try:
-        present = target.destination.reuse_blob(task.descriptor)
-    except (TransshipError, OSError) as error:
-        raise failure("trying to reuse blob", error, operation="reuse", side="destination") from error
-    if present is not None and not options.dry_run:
-        target.count(present.size, reused=True)
-    return present
+    present = target.destination.reuse_blob(task.descriptor)
+    return None if present is None else WrittenLayer(present, LayerOperation.PRESERVE, None, None)
+
+
+def _compressed_before(session: Session, task: LayerTask, target: Target, *, may_change: bool) -> WrittenLayer | None:
+    """What would come of the layer now, if it came of one before. Not relied upon for what is going to be signed."""
+    traits, requested = target.traits, session.options.compress_format
+    compression = foreseen_compression(traits.compression, task, requested, may_change=may_change)
+    if not compression or task.diff_id is None or session.signers:
+        return None
+    made_by = compression_recipe(session, compression)
+    variant = target.destination.known_variant(task.diff_id, made_by)
+    present = None if variant is None else target.destination.reuse_blob(variant)
+    return None if present is None else WrittenLayer(present, LayerOperation.COMPRESS, compression, task.diff_id)
 
 
 def _read_once(session: Session, task: LayerTask, targets: list[Target], key: int) -> dict[Target, WrittenLayer]:

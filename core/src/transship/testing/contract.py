@@ -212,6 +212,21 @@ class TransportContract:
             lying = Descriptor(layer.media_type, layer.digest, layer.size + 1)
             assert destination.reuse_blob(lying) is None, "a blob of another size was offered"
 
+    def test_variants_are_remembered_as_they_were_noted_or_not_at_all(
+        self, transport: Transport, reference_text: str
+    ) -> None:
+        with self._destination(transport, self._reference(transport, reference_text)) as destination:
+            image = self._image_for(destination.traits)
+            layer = _layers(image)[0]
+            uncompressed = digest_of(b"what nobody has compressed before")
+            assert destination.known_variant(uncompressed, "a recipe") is None
+            destination.put_blob(self._reader(image, layer))
+            destination.note_variant(uncompressed, "a recipe", layer)
+            found = destination.known_variant(uncompressed, "a recipe")
+            assert found is None or (found.digest, found.size) == (layer.digest, layer.size)
+            assert destination.known_variant(uncompressed, "another recipe") is None
+            assert destination.known_variant(_digest(layer), "a recipe") is None
+
     def test_what_is_reused_need_not_be_written(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
         image = self._written(transport, reference)

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from transship.image.descriptor import Descriptor
 from transship.image.digest import digest_of
 from transship.plugin.transport import RawManifest
 from transship.testing.images import image_with_foreign_layer, oci_image, oci_index
@@ -129,14 +130,16 @@ def test_odd_rows_are_passed_over(path):
 
 _PROCESS = """
 import sys
+from transship.image.descriptor import Descriptor
 from transship.image.digest import digest_of
 from transship_docker.blob_cache import BlobCache
 path, name = sys.argv[1:]
 for number in range(20):
-    cache = BlobCache(path)
-    cache.note("registry.example", f"{name}-{number}", [digest_of(str(number).encode())])
+    cache, digest = BlobCache(path), digest_of(str(number).encode())
+    cache.note("registry.example", f"{name}-{number}", [digest])
+    cache.note_variant(digest, name, Descriptor("", digest_of(name.encode()), number))
     cache.save()
-    assert cache._path
+    assert cache._file._path
 """
 
 
@@ -145,8 +148,10 @@ def test_eight_processes_get_along(path):
     processes = [subprocess.Popen([sys.executable, "-c", _PROCESS, str(path), name]) for name in names]
     assert [process.wait(60) for process in processes] == [0] * 8
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT count(*) FROM locations").fetchone() == (160,)
+    for table in ("locations", "variants"):
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (160,)  # noqa: S608
     connection.close()
+    assert BlobCache(str(path)).variant(digest_of(b"7"), "p3") == Descriptor("", digest_of(b"p3"), 7)
 
 
 def test_everybody_has_one_place(make_context, monkeypatch, tmp_path):

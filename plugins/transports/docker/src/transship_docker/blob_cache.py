@@ -1,7 +1,9 @@
-"""Remembers where blobs were seen, so that a registry can be asked to mount one instead of receiving it again.
+"""Remembers of blobs where they were seen, and what came of those that were compressed.
 
-The file is our own, never Skopeo's. It holds no secrets and nothing that is believed: whatever it says is asked of
-the registry before it counts. Where it cannot be used, the process remembers by itself.
+So a registry can be asked to mount one, and one need not be compressed and uploaded again. The file is our own, never
+Skopeo's, and holds no secrets. Where it cannot be used, the process remembers by itself. Where blobs are is asked of
+the registry before it counts; what a layer became when it was compressed is believed, so only what this user's own
+copies computed gets in.
 """
 
 from __future__ import annotations
@@ -11,19 +13,18 @@ import os
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import suppress
+from typing import TypeVar
 
 from transship.errors import InvalidManifestError, InvalidReferenceError
+from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest
 from transship.image.manifest import parse_manifest
 from transship.image.reference import DockerReference
 from transship.plugin.context import Context
 from transship.plugin.transport import RawManifest
+from transship_docker.cache_file import CacheFile, Location, Making, Variant
 from transship_docker.configuration import home
-
-if TYPE_CHECKING:
-    import sqlite3
 
 NO_CACHE = "no-cache"
 
@@ -32,24 +33,7 @@ CANDIDATES = 5
 
 _FILE = "blob-locations-v1.sqlite"
 _MEMORY_LIMIT = 20_000
-_LIFETIME = 90 * 86_400.0
-_STALE_AFTER = 86_400.0
-_BUSY_SECONDS = 3.0
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS locations (
-    host TEXT NOT NULL, digest TEXT NOT NULL, repository TEXT NOT NULL, seen REAL NOT NULL,
-    PRIMARY KEY (host, digest, repository)
-) WITHOUT ROWID
-"""
-_FIND = "SELECT repository, seen FROM locations WHERE host = ? AND digest = ? ORDER BY seen DESC LIMIT ?"
-_FORGET = "DELETE FROM locations WHERE host = ? AND digest = ? AND repository = ?"
-_EXPIRE = "DELETE FROM locations WHERE seen < ?"
-_ADD = """
-INSERT INTO locations (host, digest, repository, seen) VALUES (?, ?, ?, ?)
-ON CONFLICT (host, digest, repository) DO UPDATE SET seen = excluded.seen WHERE excluded.seen > seen + ?
-"""
 
-_Place = tuple[str, str, str]  # host, digest, repository
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
@@ -57,6 +41,19 @@ _Value = TypeVar("_Value")
 def open_cache(context: Context) -> BlobCache:
     """The cache of this user, which all parts of the process share; with ``no-cache`` an empty one."""
     return BlobCache() if context.flag(NO_CACHE) else _shared(_default_path())
+
+
+def save_cache(context: Context, cache: BlobCache) -> None:
+    """Write to the file what was noted: now, or at the end of the run that this image is part of."""
+    if context.shared is None:
+        cache.save()
+    else:
+        context.obtain(("docker blob cache", cache), lambda: _SavedAtEnd(cache))
+
+
+class _SavedAtEnd:
+    def __init__(self, cache: BlobCache) -> None:
+        self.close = cache.save
 
 
 @functools.lru_cache(maxsize=8)
@@ -70,27 +67,30 @@ def _default_path() -> str:
 
 
 class BlobCache:
-    """Where blobs are, by the digest of each. Threads and processes may use one at the same time.
+    """Where blobs are, and what they became. Threads and processes may use one at the same time.
 
     ``path`` is the file to keep it in, ``""`` for none. What is noted is seen at once in this process, and by others
     after ``save``. Nothing here ever raises for trouble with the file.
     """
 
     def __init__(self, path: str = "") -> None:
-        self._path = path
+        self._file = CacheFile(path)
         self._lock = threading.Lock()
         self._seen: dict[tuple[str, str], dict[str, float]] = {}
-        self._unsaved: dict[_Place, float] = {}
-        self._gone: set[_Place] = set()
+        self._unsaved: dict[Location, float] = {}
+        self._gone: set[Location] = set()
+        self._variants: dict[Making, Variant] = {}
+        self._unsaved_variants: dict[Making, Variant] = {}
 
     def note(self, host: str, repository: str, digests: Iterable[Digest]) -> None:
         """Note that a repository has these blobs."""
         now = time.time()
         with self._lock:
             for digest in map(str, digests):
+                place = Location(host, digest, repository)
                 self._seen.setdefault((host, digest), {})[repository] = now
-                self._unsaved[host, digest, repository] = now
-                self._gone.discard((host, digest, repository))
+                self._unsaved[place] = now
+                self._gone.discard(place)
             _drop_oldest(self._seen)
             _drop_oldest(self._unsaved)
 
@@ -103,9 +103,9 @@ class BlobCache:
 
     def forget(self, host: str, repository: str, digest: Digest) -> None:
         """Note that a repository does not have a blob."""
-        place = (host, str(digest), repository)
+        place = Location(host, str(digest), repository)
         with self._lock:
-            self._seen.get(place[:2], {}).pop(repository, None)
+            self._seen.get((host, place.digest), {}).pop(repository, None)
             self._unsaved.pop(place, None)
             if len(self._gone) < _MEMORY_LIMIT:
                 self._gone.add(place)
@@ -114,54 +114,36 @@ class BlobCache:
         """Repositories of ``host`` that had a blob, the one where it was seen last first; at most ``CANDIDATES``."""
         key = (host, str(digest))
         with self._lock:
-            found = dict(self._stored(*key)) | self._seen.get(key, {})
-            gone = {name for name in found if (*key, name) in self._gone}
+            found = self._file.places(*key, 4 * CANDIDATES) | self._seen.get(key, {})
+            gone = {name for name in found if Location(*key, name) in self._gone}
         names = sorted(found.keys() - gone - {besides}, key=lambda name: (-found[name], name))
         return [name for name in names if _is_repository(host, name)][:CANDIDATES]
+
+    def note_variant(self, uncompressed: Digest, recipe: str, made: Descriptor) -> None:
+        """Note what ``recipe`` made of the content with the digest ``uncompressed``."""
+        making, variant = Making(str(uncompressed), recipe), Variant(made, time.time())
+        with self._lock:
+            for held in (self._variants, self._unsaved_variants):
+                held[making] = variant
+                _drop_oldest(held)
+
+    def variant(self, uncompressed: Digest, recipe: str) -> Descriptor | None:
+        """The blob that ``recipe`` made of the content with the digest ``uncompressed``, None if nobody knows."""
+        making = Making(str(uncompressed), recipe)
+        with self._lock:
+            known = self._variants.get(making)
+            found = self._file.variant(making) if known is None else known.blob
+        if known is None and found is not None:
+            self.note_variant(uncompressed, recipe, found)  # what is used does not grow old
+        return found
 
     def save(self) -> None:
         """Write what was noted to the file."""
         with self._lock:
-            unsaved, self._unsaved = self._unsaved, {}
-            if self._path and (unsaved or self._gone):
-                self._write(unsaved, self._gone)
-                self._gone = set()
-
-    def _stored(self, host: str, digest: str) -> list[tuple[str, float]]:
-        if not self._path or not os.path.exists(self._path):
-            return []
-        import sqlite3
-
-        try:
-            with closing(self._connected()) as connection:
-                rows = connection.execute(_FIND, (host, digest, 4 * CANDIDATES)).fetchall()
-                return [(str(name), float(seen)) for name, seen in rows]
-        except (sqlite3.Error, OSError, ValueError, TypeError) as error:
-            self._give_up_after(error)
-            return []
-
-    def _write(self, noted: dict[_Place, float], gone: set[_Place]) -> None:
-        import sqlite3
-
-        try:
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            with closing(self._connected()) as connection, connection:
-                connection.execute(_SCHEMA)
-                connection.executemany(_FORGET, sorted(gone))
-                connection.executemany(_ADD, [(*place, seen, _STALE_AFTER) for place, seen in noted.items()])
-                connection.execute(_EXPIRE, (time.time() - _LIFETIME,))
-        except (sqlite3.Error, OSError) as error:
-            self._give_up_after(error)
-
-    def _connected(self) -> sqlite3.Connection:
-        import sqlite3
-
-        return sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level="IMMEDIATE")
-
-    def _give_up_after(self, error: Exception) -> None:
-        """Do without the file, unless others were only busy with it, or have just begun to make it."""
-        if "locked" not in str(error) and "no such table" not in str(error):
-            self._path = ""
+            unsaved, variants, gone = self._unsaved, self._unsaved_variants, self._gone
+            self._unsaved, self._unsaved_variants, self._gone = {}, {}, set()
+            if unsaved or variants or gone:
+                self._file.write(unsaved, gone, variants)
 
 
 def _drop_oldest(held: dict[_Key, _Value]) -> None:

@@ -24,17 +24,19 @@ from transship.image.media_types import (
     OCI_MANIFEST,
 )
 from transship.image.reference import DockerReference
+from transship.image.subject import subject_of
 from transship.plugin.blob import BlobReader
 from transship.plugin.signature import Signature
-from transship.plugin.transport import Destination, DestinationTraits, LayerCompression
+from transship.plugin.transport import Destination, DestinationTraits, LayerCompression, Referrer
 from transship_docker.access import RegistryAccess
-from transship_docker.blob_cache import open_cache
+from transship_docker.attachments import put_attachments
+from transship_docker.blob_cache import open_cache, save_cache
 from transship_docker.errors import RegistryError
 from transship_docker.manifest_uploads import ManifestUploader
 from transship_docker.mounts import BlobFinder
 from transship_docker.rate_limit import RateLimit
 from transship_docker.reference import RegistryReference
-from transship_docker.referrers import add_referrer, subject_of
+from transship_docker.referrers import add_referrer
 from transship_docker.replay import ReplayableBlob
 from transship_docker.signature_storage import ImageSignatures
 from transship_docker.uploads import Uploader
@@ -56,13 +58,17 @@ class RegistryDestination(Destination):
         self._tags = _tags(reference.image, context.options.get(ADDITIONAL_TAGS, ""))
         self._missing_tags = self._tags
         self._cache = open_cache(context)
-        limit = RateLimit.of(context.options, context.cancellation)
+        limit = context.obtain("docker rate limit", lambda: RateLimit.of(context.options, context.cancellation))
         self._client = access.client(self._image, "pull,push")
         self._signatures = ImageSignatures.load(self._client, self._image, context)
-        self._finder = BlobFinder(self._client, self._image, self._cache)
+        self._finder = context.obtain(
+            ("docker blobs", self._image.domain, self._image.path),
+            lambda: BlobFinder(self._client, self._image, self._cache),
+        )
         self._uploader = Uploader.of(self._client, context, limit, self._finder.has_now)
         self._manifests = ManifestUploader(self._client, self._image, context.cancellation)
         self._top: tuple[bytes, str] | None = None
+        self._is_complete = False
 
     @cached_property
     def traits(self) -> DestinationTraits:
@@ -72,6 +78,7 @@ class RegistryDestination(Destination):
             accepts_foreign_urls=True,
             parallel=True,
             refuses_signatures=self._signatures.refusal(),
+            refuses_formats=self._signatures.refused_formats(),
         )
 
     def reuse_blob(self, descriptor: Descriptor) -> Descriptor | None:
@@ -96,6 +103,12 @@ class RegistryDestination(Destination):
         finally:
             kept.close()
 
+    def note_variant(self, uncompressed: Digest, recipe: str, written: Descriptor) -> None:
+        self._cache.note_variant(uncompressed, recipe, written)
+
+    def known_variant(self, uncompressed: Digest, recipe: str) -> Descriptor | None:
+        return self._cache.variant(uncompressed, recipe)
+
     def put_manifest(self, data: bytes, media_type: str, instance: Digest | None = None) -> None:
         if instance is not None:
             headers = self._manifests.put(data, media_type, str(instance))
@@ -110,14 +123,22 @@ class RegistryDestination(Destination):
             raise TransportError("the manifest that the signatures are for was not written yet")
         self._signatures.write(digest, signatures, self._uploader, self._manifests)
 
+    def put_referrer(self, referrer: Referrer, data: bytes, media_type: str) -> None:
+        """What has a subject is found already; a tag is put where nothing of this repository's own is lost."""
+        if referrer.tag:
+            put_attachments(self._uploader, self._manifests, referrer.tag, data, media_type)
+
     def commit(self) -> None:
         if self._top is None:
             return
         for tag in self._missing_tags:
             self._manifests.put(*self._top, tag)
+        self._is_complete = True
 
     def close(self) -> None:
-        self._cache.save()
+        if not self._is_complete:  # what was believed of the registry may have been wrong
+            self._finder.forget_all()
+        save_cache(self._context, self._cache)
         self._client.close()
 
     def _put_top(self, data: bytes, media_type: str) -> Mapping[str, str]:
