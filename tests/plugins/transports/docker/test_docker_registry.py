@@ -14,15 +14,16 @@ import pytest
 from transship.image.descriptor import Descriptor
 from transship.image.digest import digest_of
 from transship.plugin.blob import BlobReader, Expectation
+from transship.plugin.sigstore_signature import SigstoreSignature
 from transship.testing.images import (
     artifact_with_empty_config,
     docker_list,
+    image_with_foreign_layer,
     oci_image,
     oci_index,
     schema2_image,
 )
 from transship.testing.writers import write_dir
-from transship_docker.attachments import SigstoreSignature
 
 pytestmark = pytest.mark.interop
 
@@ -100,6 +101,27 @@ def test_signatures_of_one_are_those_of_the_other(repository, tmp_path, lookasid
     theirs = (tmp_path / "pulled" / "signature-2").read_bytes().partition(b"\n")
     assert theirs[0] == header
     assert json.loads(theirs[2]) == json.loads(ours)
+
+
+def test_layers_that_are_elsewhere_want_leave(run_registry, tmp_path):
+    image = image_with_foreign_layer()
+    write_dir(image, tmp_path / "pushed")
+    for name, more in (("strict", ""), ("free", 'validation: {manifests: {urls: {allow: ["^http://"]}}}\n')):
+        folder = tmp_path / name
+        folder.mkdir()
+        with run_registry(folder, more) as registry:
+            target = f"docker://{registry.host}/library/app:v1"
+            copy = ["copy", "--dest-tls-verify=false", f"dir:{tmp_path / 'pushed'}", target]
+            outcomes = [
+                subprocess.run([*command, *copy], check=False, capture_output=True, text=True)
+                for command in (TRANSSHIP, SKOPEO)
+            ]
+            assert [done.returncode for done in outcomes] == [0 if more else 1] * 2
+            if not more:
+                assert "layers with URLs" in outcomes[0].stderr
+                continue
+            raw = run(SKOPEO, "inspect", "--raw", "--tls-verify=false", target)
+            assert digest_of(raw.encode()) == image.digest
 
 
 class CuttingProxy:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from transship.errors import ContentMismatchError, InvalidDigestError, ManifestRejectedError
+from transship.errors import ContentMismatchError, InvalidDigestError, InvalidManifestError, ManifestRejectedError
 from transship.image.digest import Digest
 from transship.image.identification import manifest_digest
+from transship.image.manifest import parse_manifest
 from transship.image.reference import DockerReference
 from transship.plugin.cancellation import Cancellation
 from transship_docker.backoff import Backoff
@@ -19,6 +20,8 @@ _PATIENCE = 300.0
 _REJECTING_CODES = ("MANIFEST_INVALID", "TAG_INVALID")
 _REJECTING_TEXT = "Invalid JSON syntax"
 _ASKED_AGAIN_BY_CLIENT = (429, 503)
+_REFUSING_FOREIGN_LAYERS = 500
+"""So docker-registry 2.8 answers unless its validation.manifests.urls allows the URLs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class ManifestUploader:
                     raise ManifestRejectedError(
                         f"uploading manifest {tag_or_digest} to {self.image.name}: {error}"
                     ) from error
+                if error.status == _REFUSING_FOREIGN_LAYERS and _has_foreign_layers(data, media_type):
+                    error.args = (f"{error}; it has layers with URLs, which the registry may have to be told to allow",)
                 raise
         _require_stored(headers.get("docker-content-digest", ""), data, media_type)
         return headers
@@ -68,6 +73,13 @@ class ManifestUploader:
 
 def _is_rejection(error: RegistryError) -> bool:
     return error.code in _REJECTING_CODES or (error.code == "UNSUPPORTED" and _REJECTING_TEXT in error.detail)
+
+
+def _has_foreign_layers(data: bytes, media_type: str) -> bool:
+    try:
+        return any(layer.descriptor.urls for layer in parse_manifest(data, media_type).layers)
+    except InvalidManifestError:
+        return False
 
 
 def _require_stored(declared: str, data: bytes, media_type: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -107,7 +107,7 @@ class Registries:
         self.aliases: Mapping[str, str] = {name: value for name, value in settings.aliases.items() if value}
 
     @classmethod
-    def load(cls, path: str = "", warn: Callable[[str], None] = lambda message: None) -> Registries:
+    def load(cls, path: str = "") -> Registries:
         """Read ``path``, ``""``: the file of the user, else of the system; then the drop-in folders.
 
         A default file that is missing says nothing. Raises ``TransportError`` for what is broken or unreadable.
