@@ -13,6 +13,8 @@ from transship.errors import InvalidManifestError
 METADATA_LIMIT = 4 << 20
 """Manifests, configs, indexes and signatures are at most this many bytes."""
 
+_DIGITS_LIMIT = 1000
+
 
 def load_json(data: bytes, what: str) -> Any:
     """Parse ``data`` as exactly one JSON text.
@@ -29,6 +31,7 @@ def load_json(data: bytes, what: str) -> Any:
             object_pairs_hook=_unique_members,
             parse_constant=_refuse_constant,
             parse_float=_finite,
+            parse_int=_bounded,
         )
     except UnicodeDecodeError as error:
         raise InvalidManifestError(f"{what}: not UTF-8 at byte {error.start}") from None
@@ -64,6 +67,12 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError(f"number {text[:40]} is too large")
     return number
+
+
+def _bounded(text: str) -> int:
+    if len(text) > _DIGITS_LIMIT:
+        raise ValueError(f"number {text[:40]}… is too large")
+    return int(text)
 
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")

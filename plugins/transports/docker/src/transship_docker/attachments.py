@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from transship.errors import InvalidManifestError
-from transship.image.descriptor import Descriptor, text_map
+from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest, digest_of
 from transship.image.identification import guess_media_type
 from transship.image.manifest import OciManifest, oci_manifest, parse_manifest
@@ -18,46 +16,18 @@ from transship.image.quoting import quoted
 from transship.image.reference import DockerReference
 from transship.image.strict_json import METADATA_LIMIT, dump_json, load_json_object
 from transship.plugin.blob import BlobReader, BytesContent, verified
-from transship.plugin.signature import SIGSTORE_JSON, Signature
+from transship.plugin.signature import Signature
+from transship.plugin.sigstore_signature import SigstoreSignature
 from transship_docker.client import RegistryClient
 from transship_docker.errors import RegistryError, while_doing
 from transship_docker.manifest_uploads import ManifestUploader
 from transship_docker.manifests import request_manifest
 from transship_docker.uploads import Uploader
 
+_COLLECTED = (".sig", ".att")
 _COUNT_LIMIT = 1000
 _TOTAL_LIMIT = 64 << 20
 _NEW_CONFIG: Mapping[str, Any] = {"architecture": "", "os": "", "rootfs": {"type": "layers", "diff_ids": []}}
-
-
-class SigstoreSignature(NamedTuple):
-    """One sigstore signature, or whatever else was attached: a payload of some type, and what is said about it."""
-
-    media_type: str
-    payload: bytes
-    annotations: Mapping[str, str]
-
-    @classmethod
-    def decode(cls, signature: Signature) -> SigstoreSignature:
-        """Read the stored form; raises ``InvalidManifestError``."""
-        members = load_json_object(signature.payload, "sigstore signature")
-        media_type, payload = members.get("mimeType"), members.get("payload")
-        try:
-            decoded = base64.b64decode(payload if isinstance(payload, str) else "", validate=True)
-        except (binascii.Error, ValueError):
-            raise InvalidManifestError("sigstore signature: the payload is not base64") from None
-        if not isinstance(media_type, str) or not isinstance(payload, str):
-            raise InvalidManifestError("sigstore signature: expected mimeType and payload")
-        return cls(media_type, decoded, text_map(members.get("annotations"), "sigstore signature.annotations") or {})
-
-    def encode(self) -> Signature:
-        """The stored form."""
-        members = {
-            "mimeType": self.media_type,
-            "payload": base64.b64encode(self.payload).decode(),
-            "annotations": dict(sorted(self.annotations.items())),
-        }
-        return Signature(SIGSTORE_JSON, dump_json(members))
 
 
 def attachment_tag(digest: Digest) -> str:
@@ -100,9 +70,33 @@ def write_attachments(
     manifests.put(manifest, OCI_MANIFEST, attachment_tag(digest))
 
 
+def put_attachments(uploader: Uploader, manifests: ManifestUploader, tag: str, data: bytes, media_type: str) -> None:
+    """Store at ``tag`` what another repository has there: a manifest whose blobs are in this one already.
+
+    Signatures and attestations that only this repository has stay beside it; anything else is replaced.
+    """
+    current = _manifest_at(manifests.client, manifests.image, tag) if tag.endswith(_COLLECTED) else None
+    if current is None:
+        manifests.put(data, media_type, tag)
+        return
+    layers = [layer.descriptor for layer in current.layers]
+    further = [layer.descriptor for layer in parse_manifest(data, media_type).layers if layer.descriptor not in layers]
+    if not further:
+        return
+    if len(layers) + len(further) > _COUNT_LIMIT:
+        raise InvalidManifestError(f"more than {_COUNT_LIMIT} layers would be at {tag}")
+    merged = dump_json(_with_diff_ids(_config(manifests.client, current), [layer.digest for layer in further]))
+    config = Descriptor(OCI_CONFIG, digest_of(merged), len(merged))
+    _upload(uploader, config, merged, is_config=True)
+    manifests.put(oci_manifest(config, [*layers, *further], current.members), OCI_MANIFEST, tag)
+
+
 def _manifest(client: RegistryClient, image: DockerReference, digest: Digest) -> OciManifest | None:
     """The image of what is attached, None if there is none."""
-    tag = attachment_tag(digest)
+    return _manifest_at(client, image, attachment_tag(digest))
+
+
+def _manifest_at(client: RegistryClient, image: DockerReference, tag: str) -> OciManifest | None:
     with while_doing(f"reading the signatures at {tag}"):
         try:
             raw = request_manifest(client, replace(image, tag=tag, digest=None))

@@ -1,38 +1,77 @@
-"""Manifests that refer to a subject, where the registry does not keep account of them itself.
+"""Manifests that refer to a subject: who they are, and how they are entered where the registry does not do it itself.
 
 Then the client maintains an index at a tag that is made from the subject's digest (OCI distribution-spec,
-"Referrers Tag Schema").
+"Referrers Tag Schema"). What refers to an image by a tag of its own, as cosign does it, is found here too.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
-from transship.errors import InvalidManifestError
+from transship.errors import InvalidManifestError, TransportError
 from transship.image.descriptor import Descriptor, oci_members, parse_descriptor, text_map, text_member
 from transship.image.digest import Digest, digest_of
 from transship.image.media_types import OCI_INDEX, OCI_MANIFEST
+from transship.image.reference import DockerReference
 from transship.image.strict_json import dump_json, load_json_object
+from transship.image.subject import attachment_tags, fallback_tag, listed_referrers
+from transship.plugin.transport import Referrer
+from transship_docker.client import RegistryClient
+from transship_docker.digests import digests_of_tags
 from transship_docker.errors import RegistryError, while_doing
 from transship_docker.manifest_uploads import ManifestUploader
 from transship_docker.manifests import request_manifest
+from transship_docker.tags import next_page
 
-_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.-]")
-
-
-def fallback_tag(subject: Digest) -> str:
-    """The tag of the index of what refers to ``subject``."""
-    return _NOT_IN_TAGS.sub("-", f"{subject.algorithm[:32]}-{subject.encoded[:64]}")
+_NO_API = (400, 404, 405, 501)
+_PAGE_LIMIT = 100
+_COUNT_LIMIT = 10_000
 
 
-def subject_of(data: bytes, media_type: str) -> Digest | None:
-    """The digest that a manifest or index refers to, None if there is none."""
-    if media_type not in (OCI_MANIFEST, OCI_INDEX):
-        return None
-    subject = load_json_object(data, "manifest").get("subject")
-    return None if subject is None else parse_descriptor(subject, "manifest.subject").digest
+def list_referrers(client: RegistryClient, repository: DockerReference, subject: Digest) -> list[Referrer]:
+    """All that refers to ``subject`` in a repository, by its ``subject`` or by its tag; raises ``TransshipError``."""
+    with while_doing(f"listing what refers to {subject} in {repository.name}"):
+        by_subject = _from_api(client, repository, subject)
+        if by_subject is None:
+            by_subject = _from_fallback_tag(client, repository, subject)
+        by_tag = digests_of_tags(client, repository, attachment_tags(subject))
+    return [
+        *(Referrer(digest) for digest in dict.fromkeys(by_subject)),
+        *(Referrer(digest, tag) for tag, digest in by_tag.items() if digest is not None),
+    ]
+
+
+def _from_api(client: RegistryClient, repository: DockerReference, subject: Digest) -> list[Digest] | None:
+    """What the registry itself keeps account of, None if it does not."""
+    path = f"/v2/{repository.path}/referrers/{subject}"
+    found: list[Digest] = []
+    for _ in range(_PAGE_LIMIT):
+        try:
+            response = client.request("GET", path, headers={"Accept": OCI_INDEX})
+        except RegistryError as error:
+            if error.status in _NO_API:
+                return None
+            raise
+        if response.headers.get("content-type", "").partition(";")[0].strip().lower() != OCI_INDEX:
+            return None
+        found += listed_referrers(response.content)
+        path = next_page(response.headers.get("link", ""), str(response.request.url))
+        if not path:
+            return found
+        if len(found) > _COUNT_LIMIT:
+            break
+    raise TransportError("they never end")
+
+
+def _from_fallback_tag(client: RegistryClient, repository: DockerReference, subject: Digest) -> list[Digest]:
+    try:
+        raw = request_manifest(client, replace(repository, tag=fallback_tag(subject), digest=None))
+    except RegistryError as error:
+        if error.status == 404:
+            return []
+        raise
+    return listed_referrers(raw.data) if raw.media_type == OCI_INDEX else []
 
 
 def add_referrer(manifests: ManifestUploader, subject: Digest, data: bytes) -> None:

@@ -18,9 +18,9 @@ from transship.image.digest import Digest
 from transship.image.identification import manifest_digest
 from transship.plugin.blob import Content
 from transship.plugin.signature import Signature
-from transship.plugin.transport import RawManifest, Source
+from transship.plugin.transport import RawManifest, Referrer, Source
 from transship_docker.access import RegistryAccess
-from transship_docker.blob_cache import open_cache
+from transship_docker.blob_cache import open_cache, save_cache
 from transship_docker.client import RegistryClient
 from transship_docker.downloads import Download, OpenPlace
 from transship_docker.errors import BlobUnknownError, RegistryError, while_doing
@@ -55,7 +55,8 @@ class RegistrySource(Source):
         self._first = 0
         self._blobs_read = 0
         self._cache = open_cache(access.context)
-        self._limit = RateLimit.of(access.context.options, access.context.cancellation)
+        context = access.context
+        self._limit = context.obtain("docker rate limit", lambda: RateLimit.of(context.options, context.cancellation))
         try:
             self._first, self._manifest = self._from_any(
                 lambda client, endpoint: get_manifest(client, endpoint.reference)
@@ -97,9 +98,16 @@ class RegistrySource(Source):
         image = self._endpoints[self._first].reference
         return ImageSignatures.load(self._client(self._first), image, self._access.context).read(digest)
 
+    def list_referrers(self, digest: Digest) -> Sequence[Referrer]:
+        """What refers to a manifest, as the place says that gave it."""
+        from transship_docker.referrers import list_referrers  # hardly any run wants to know
+
+        _, found = self._from_any(lambda client, endpoint: list_referrers(client, endpoint.reference, digest))
+        return found
+
     def close(self) -> None:
         if self._blobs_read > 1:  # one is a config that somebody wanted to see: not worth opening a database
-            self._cache.save()
+            save_cache(self._access.context, self._cache)
         with self._lock:
             clients, self._clients = self._clients, {}
         for client in clients.values():

@@ -23,6 +23,9 @@ PAGE_LIMIT = 8 << 20
 TOTAL_LIMIT = 64 << 20
 """All pages together may be this long."""
 
+COUNT_LIMIT = 1_000_000
+"""There may be this many tags."""
+
 _PAGES = 10_000
 _LINK_LIMIT = 8 << 10
 
@@ -31,7 +34,7 @@ def iterate_tags(client: RegistryClient, repository: DockerReference) -> Iterato
     """All tags in the registry's order, page by page; raises ``TransportError``."""
     path = f"/v2/{repository.path}/tags/list"
     seen: set[str] = set()
-    total = 0
+    total = count = 0
     while path:
         if path in seen or len(seen) >= _PAGES:
             raise TransportError("fetching tags list: the pages of tags never end")
@@ -42,10 +45,13 @@ def iterate_tags(client: RegistryClient, repository: DockerReference) -> Iterato
             if total > TOTAL_LIMIT:
                 raise TransportError(f"exceeded maximum allowed size of {TOTAL_LIMIT} bytes")
             tags = _tags_of(response.content)
+            count += len(tags)
+            if count > COUNT_LIMIT:
+                raise TransportError(f"more than {COUNT_LIMIT} tags")
+            path = next_page(response.headers.get("link", ""), str(response.request.url))
         for tag in tags:
             if _is_tag(tag, repository):
                 yield tag
-        path = _next_page(response.headers.get("link", ""), str(response.request.url))
 
 
 def _page(client: RegistryClient, path: str) -> httpx.Response:
@@ -88,7 +94,7 @@ def _looks_like_digest(text: str) -> bool:
     return True
 
 
-def _next_page(link: str, base: str) -> str:
+def next_page(link: str, base: str) -> str:
     """Path and query of the next page, ``""``: this was the last. A host in it is ignored."""
     target = link.partition(";")[0].strip().removeprefix("<").removesuffix(">")
     if not target or len(link) > _LINK_LIMIT:
@@ -96,6 +102,6 @@ def _next_page(link: str, base: str) -> str:
     try:
         parts = urlsplit(target)
     except ValueError:
-        raise TransportError("fetching tags list: the address of the next page is invalid") from None
+        raise TransportError("the address of the next page is invalid") from None
     path = parts.path if parts.path.startswith("/") else urlsplit(base).path
     return f"{path}?{parts.query}" if parts.query else path

@@ -10,9 +10,9 @@ from transship.plugin.blob import BlobReader
 from transship.plugin.context import Context
 from transship.plugin.files import reporting
 from transship.plugin.tar_writer import FileTarWriter, StreamTarWriter, TarWriter
-from transship.plugin.transport import Destination, DestinationTraits
+from transship.plugin.transport import Destination, DestinationTraits, Referrer
 from transship_oci.destination import WrittenManifest, describe_manifest, layout_traits
-from transship_oci.layout import INDEX_FILE, LAYOUT_CONTENT, LAYOUT_FILE, LayoutIndex, blob_path, new_entry
+from transship_oci.layout import INDEX_FILE, LAYOUT_CONTENT, LAYOUT_FILE, IndexEntry, LayoutIndex, blob_path, new_entry
 from transship_oci.reference import OciReference
 
 
@@ -28,6 +28,7 @@ class ArchiveDestination(Destination):
         self._folders: set[str] = set()
         self._sizes: dict[Digest, int] = {}
         self._top: WrittenManifest | None = None
+        self._referrers: list[IndexEntry] = []
 
     @property
     def traits(self) -> DestinationTraits:
@@ -57,10 +58,16 @@ class ArchiveDestination(Destination):
         if instance is None:
             self._top = manifest
 
+    def put_referrer(self, referrer: Referrer, data: bytes, media_type: str) -> None:
+        """What refers to an image gets an entry of its own, with a name if it is found by a tag."""
+        self._referrers.append(new_entry(media_type, referrer.digest, len(data), referrer.tag))
+
     def commit(self) -> None:
         index = LayoutIndex.empty()
         if self._top is not None:
             index.add(new_entry(*self._top, self._reference.tag))
+        for entry in self._referrers:
+            index.add(entry)
         with reporting("write", self._target.path):
             self._writer.add_file(LAYOUT_FILE, LAYOUT_CONTENT)
             self._writer.add_file(INDEX_FILE, index.to_bytes())

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from transship import hookimpl
 from transship.errors import InvalidReferenceError
 from transship.plugin.context import Context
-from transship.plugin.transport import Destination, Reference, Source, TagList, Transport
+from transship.plugin.transport import Destination, Reference, Source, TagDigests, TagList, Transport
 from transship_oci.reference import (
     OciReference,
     layout_reference,
@@ -54,6 +54,14 @@ class OciArchiveTransport(Transport):
         store = ArchiveStore(layout_reference(place).path, context)
         try:
             return TagList("", store.read_index().names())
+        finally:
+            store.close()
+
+    def list_digests(self, place: Reference, context: Context) -> TagDigests:
+        """The names in ``index.json``, and the digests beside them."""
+        store = ArchiveStore(layout_reference(place).path, context)
+        try:
+            return TagDigests("", store.read_index().digests())
         finally:
             store.close()
 

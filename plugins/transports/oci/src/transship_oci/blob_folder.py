@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import threading
+from typing import Any
 
 from transship.errors import ContentMismatchError, TransportError
 from transship.image.descriptor import Descriptor
@@ -20,6 +22,48 @@ from transship.plugin.files import (
     unused_name,
 )
 
+_LIMIT = 20_000
+
+
+class StagedBlobs:
+    """Blobs that images of the same run have written to one folder, or have found there and verified."""
+
+    def __init__(self) -> None:
+        self._staged: dict[Digest, tuple[str, int]] = {}
+        self._verified: dict[Digest, tuple[int, ...]] = {}
+        self._lock = threading.Lock()
+
+    def note(self, digest: Digest, path: str, size: int) -> None:
+        """Note that the file ``path``, which has only a temporary name, holds a blob."""
+        with self._lock:
+            _drop_oldest(self._staged)
+            self._staged[digest] = (path, size)
+
+    def note_verified(self, digest: Digest, status: os.stat_result) -> None:
+        """Note that the file with that ``status`` has been read and holds a blob."""
+        with self._lock:
+            _drop_oldest(self._verified)
+            self._verified[digest] = _fingerprint(status)
+
+    def is_verified(self, digest: Digest, status: os.stat_result) -> bool:
+        """Whether the file with that ``status`` was verified, and nothing has changed it since."""
+        with self._lock:
+            return self._verified.get(digest) == _fingerprint(status)
+
+    def find(self, digest: Digest) -> tuple[str, int] | None:
+        """The file that holds a blob, if it is still there, and its size."""
+        with self._lock:
+            return self._staged.get(digest)
+
+
+def _fingerprint(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _drop_oldest(held: dict[Digest, Any]) -> None:
+    if len(held) >= _LIMIT:
+        del held[next(iter(held))]
+
 
 class BlobFolder:
     """Writes blobs below ``root``, from several threads if need be; folders are made when they are needed.
@@ -27,23 +71,26 @@ class BlobFolder:
     A blob gets its name in ``settle``; until then it has a temporary one, and nobody else can come to rely on it.
 
     ``within`` is the place that nothing may lead out of. ``prefers_links``: blobs that are files of this
-    machine are given a further name instead of being copied, where that can be.
+    machine are given a further name instead of being copied, where that can be. ``others`` are those of other images.
     """
 
-    def __init__(self, root: str, within: str, *, prefers_links: bool = False) -> None:
+    def __init__(
+        self, root: str, within: str, *, prefers_links: bool = False, others: StagedBlobs | None = None
+    ) -> None:
         self._root = root
         self._within = within
         self._prefers_links = prefers_links
         self._sizes: dict[Digest, int] = {}
         self._staged: dict[Digest, str] = {}
         self._made: list[str] = []
+        self._others = others or StagedBlobs()
 
     def find(self, descriptor: Descriptor) -> int | None:
         """The size of a blob that is here and holds what it should, None if there is none."""
         digest = descriptor.digest
         size = self._sizes.get(digest)
         if size is None:
-            size = self._verified_size(digest, descriptor)
+            size = self._shared_size(digest) or self._verified_size(digest, descriptor)
         if size is None or 0 <= descriptor.size != size:
             return None
         self._sizes[digest] = size
@@ -110,10 +157,29 @@ class BlobFolder:
         try:
             if 0 <= descriptor.size != content.size:
                 return None
+            status = os.fstat(content.file.fileno())
+            if self._others.is_verified(digest, status):
+                return content.size
             with reporting("read", self._path(digest)):
-                return content.size if holds(content, Descriptor("", digest, content.size)) else None
+                if not holds(content, Descriptor("", digest, content.size)):
+                    return None
+            self._others.note_verified(digest, status)
+            return content.size
         finally:
             content.close()
+
+    def _shared_size(self, digest: Digest) -> int | None:
+        """The size of a blob that another image has just written, and that gets a name of this one too."""
+        if (staged := self._others.find(digest)) is None:
+            return None
+        path, size = staged
+        own = unused_name(self._root)
+        try:
+            os.link(path, own)
+        except OSError:  # it has its final name by now, or its image was given up
+            return None
+        self._stage(own, digest, size)
+        return size
 
     def _link(self, blob: BlobReader) -> bool:
         path = unused_name(self._root)
@@ -132,6 +198,7 @@ class BlobFolder:
             os.unlink(path)
         self._refuse_astray(os.path.dirname(self._path(digest)))
         self._sizes[digest] = size
+        self._others.note(digest, self._staged[digest], size)
 
     def _final_path(self, digest: Digest) -> str:
         path = self._path(digest)

@@ -1,4 +1,4 @@
-"""Deleting an image from a layout, with what nothing else refers to."""
+"""Deleting an image from a layout, with what nothing else refers to; or its name alone."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from transship.errors import BlobNotFoundError, InvalidManifestError, TransportError, UnsupportedError
+from transship.errors import (
+    BlobNotFoundError,
+    InvalidManifestError,
+    InvalidReferenceError,
+    TransportError,
+    UnsupportedError,
+)
 from transship.image.digest import Digest
 from transship.image.media_types import DOCKER_LIST, DOCKER_MANIFEST, INDEX_TYPES, OCI_INDEX, OCI_MANIFEST
 from transship.image.strict_json import load_json_object
 from transship.plugin.context import Context
 from transship.plugin.files import locked, reporting, sync_folder, write_file
 from transship_oci.destination import LOCK_FILE, SHARED_BLOBS
-from transship_oci.layout import INDEX_FILE, IndexEntry, blob_path
+from transship_oci.layout import INDEX_FILE, IndexEntry, LayoutIndex, blob_path
 from transship_oci.reference import OciReference
 from transship_oci.store import FolderStore, LayoutStore, read_manifest
 
@@ -37,11 +43,29 @@ def delete_image(reference: OciReference, context: Context) -> None:
         index = store.read_index()
         entry = index.entries.pop(index.position(reference))
         unneeded = () if shared else _unneeded(store, entry, index.entries)
-        index_path = os.path.join(path, INDEX_FILE)
-        mode = stat.S_IMODE(os.stat(index_path).st_mode)
-        write_file(index_path, index.to_bytes() + b"\n", mode)
-        sync_folder(path)
+        _write(path, index)
         _remove(path, unneeded)
+
+
+def delete_tag(reference: OciReference) -> None:
+    """Remove the name from the entry in ``index.json``; entry and blobs stay."""
+    if not reference.tag:
+        raise InvalidReferenceError(f"{reference} has no name that could be deleted alone")
+    path = reference.path or "."
+    store = FolderStore(path)
+    store.read_index()  # before the lock file appears in what is no layout
+    with reporting("delete from", path), locked(os.path.join(path, LOCK_FILE)):
+        index = store.read_index()
+        position = index.position(reference)
+        index.entries[position] = index.entries[position].unnamed()
+        _write(path, index)
+
+
+def _write(path: str, index: LayoutIndex) -> None:
+    index_path = os.path.join(path, INDEX_FILE)
+    mode = stat.S_IMODE(os.stat(index_path).st_mode)
+    write_file(index_path, index.to_bytes() + b"\n", mode)
+    sync_folder(path)
 
 
 def _unneeded(store: LayoutStore, deleted: IndexEntry, kept: Iterable[IndexEntry]) -> set[Digest]:

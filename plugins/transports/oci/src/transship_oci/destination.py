@@ -13,13 +13,14 @@ from transship.image.media_types import OCI_INDEX, OCI_MANIFEST
 from transship.plugin.blob import BlobReader
 from transship.plugin.context import Context
 from transship.plugin.files import locked, read_regular, remove_stale, reporting, sync_folder, write_file
-from transship.plugin.transport import Destination, DestinationTraits, LayerCompression
-from transship_oci.blob_folder import BlobFolder, make_folders
+from transship.plugin.transport import Destination, DestinationTraits, LayerCompression, Referrer
+from transship_oci.blob_folder import BlobFolder, StagedBlobs, make_folders
 from transship_oci.layout import (
     INDEX_FILE,
     LAYOUT_CONTENT,
     LAYOUT_FILE,
     READABLE_TYPES,
+    IndexEntry,
     LayoutIndex,
     new_entry,
 )
@@ -72,6 +73,7 @@ class LayoutDestination(Destination):
         self._made: list[str] = []
         self._committed = False
         self._top: WrittenManifest | None = None
+        self._referrers: list[IndexEntry] = []
         self._current_index()
 
     @property
@@ -90,6 +92,10 @@ class LayoutDestination(Destination):
         self._blobs.store_bytes(data, manifest.digest)
         if instance is None:
             self._top = manifest
+
+    def put_referrer(self, referrer: Referrer, data: bytes, media_type: str) -> None:
+        """What refers to an image gets an entry of its own, with a name if it is found by a tag."""
+        self._referrers.append(new_entry(media_type, referrer.digest, len(data), referrer.tag))
 
     def commit(self) -> None:
         with reporting("write", self._path):
@@ -111,7 +117,9 @@ class LayoutDestination(Destination):
         shared = context.options.get(SHARED_BLOBS, "")
         own = os.path.join(self._path, "blobs")
         within = shared or self._path
-        return BlobFolder(shared or own, within, prefers_links=context.flag(LINK)), bool(shared)
+        root = shared or own
+        others = context.obtain(("oci staged blobs", root), StagedBlobs)
+        return BlobFolder(root, within, prefers_links=context.flag(LINK), others=others), bool(shared)
 
     def _current_index(self) -> LayoutIndex:
         if not os.path.lexists(os.path.join(self._path, INDEX_FILE)):
@@ -128,6 +136,8 @@ class LayoutDestination(Destination):
         index = self._current_index()
         if self._top is not None:
             index.add(new_entry(*self._top, self._reference.tag))
+        for entry in self._referrers:
+            index.add(entry)
         data = index.to_bytes()
         self._blobs.settle()
         if not self._has_layout_file():

@@ -132,6 +132,14 @@ class LayoutIndex:
         """All names, each once, in stored order."""
         return list(dict.fromkeys(entry.name for entry in self.entries if entry.name))
 
+    def digests(self) -> dict[str, Digest]:
+        """All names, in stored order, with the digests that are found under them."""
+        found: dict[str, Digest] = {}
+        for entry in self.entries:
+            if entry.name:
+                found.setdefault(entry.name, entry.digest())
+        return found
+
     def add(self, entry: IndexEntry) -> None:
         """Add an image: its name leaves whoever had it, an unnamed entry of the same content gives way."""
         if entry.name:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from transship.errors import BlobNotFoundError, TransportError
 from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest
 from transship.plugin.blob import Content
-from transship.plugin.transport import RawManifest, Source
+from transship.plugin.transport import RawManifest, Referrer, Source
 from transship_oci.reference import OciReference
 from transship_oci.store import LayoutStore, read_manifest
+
+if TYPE_CHECKING:
+    from transship_oci.referrers import LayoutReferrers
 
 
 class LayoutSource(Source):
@@ -19,6 +25,7 @@ class LayoutSource(Source):
     def __init__(self, store: LayoutStore, reference: OciReference) -> None:
         self._store = store
         self._index = store.read_index()
+        self._referrers: LayoutReferrers | None = None
         entry = self._index.entries[self._index.position(reference)]
         self._media_type, self._digest, self._size = entry.media_type, entry.digest(), entry.size()
 
@@ -39,6 +46,14 @@ class LayoutSource(Source):
             if not (urls := fetchable_urls(descriptor)):
                 raise
             return fetch_external(urls)
+
+    def list_referrers(self, digest: Digest) -> Sequence[Referrer]:
+        """The entries of ``index.json`` that refer to ``digest`` by their subject or name, or are in a fallback index."""
+        from transship_oci.referrers import LayoutReferrers  # hardly any run wants to know
+
+        if self._referrers is None:
+            self._referrers = LayoutReferrers.read(self._store, self._index)
+        return self._referrers.of(digest)
 
     def close(self) -> None:
         self._store.close()

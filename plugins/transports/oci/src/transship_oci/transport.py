@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from transship import hookimpl
+from transship.image.digest import Digest
 from transship.plugin.context import Context
-from transship.plugin.transport import Destination, Reference, Source, TagList, Transport, TransportOption
+from transship.plugin.transport import (
+    Destination,
+    ManifestIdentity,
+    Reference,
+    Source,
+    TagDigests,
+    TagList,
+    Transport,
+    TransportOption,
+)
 from transship_oci.destination import ACCEPT_UNCOMPRESSED, LINK, SHARED_BLOBS, LayoutDestination
 from transship_oci.reference import (
     OciReference,
@@ -57,9 +67,33 @@ class OciTransport(Transport):
         """Read the path of a whole layout."""
         return parse_layout_place(self.name, text)
 
+    def get_digest(
+        self, reference: Reference, context: Context, *, instance: Digest | None = None, for_writing: bool = False
+    ) -> ManifestIdentity | None:
+        """The image in the layout; the blobs must be there, and are not read."""
+        from transship_oci.inventory import Inventory  # only a sync asks
+
+        reference = layout_reference(reference)
+        inventory = Inventory(reference.path, context.options.get(SHARED_BLOBS, ""))
+        return inventory.complete_image(reference, instance)
+
+    def may_be_signed(self, reference: Reference, context: Context) -> bool:
+        """Never: a layout holds no signatures."""
+        return False
+
     def list_tags(self, place: Reference, context: Context) -> TagList:
         """The names in ``index.json``."""
         return TagList("", FolderStore(layout_reference(place).path).read_index().names())
+
+    def list_digests(self, place: Reference, context: Context) -> TagDigests:
+        """The names in ``index.json``, and the digests beside them."""
+        return TagDigests("", FolderStore(layout_reference(place).path).read_index().digests())
+
+    def delete_tag(self, reference: Reference, context: Context) -> None:
+        """Take the name from an image, which stays in the layout without one."""
+        from transship_oci.deletion import delete_tag
+
+        delete_tag(layout_reference(reference))
 
     def delete(self, reference: Reference, context: Context) -> None:
         """Delete an image and what only it needs."""
