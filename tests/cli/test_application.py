@@ -35,7 +35,6 @@ PROGRAM = [sys.executable, "-m", "transship"]
         ("copy --quiet false oci:a oci:b", "Exactly two arguments expected"),
         ("list-tags", "Exactly one non-option argument expected"),
         ("inspect", "Exactly one argument expected"),
-        ("inspect a b", "Exactly one argument expected"),
         ("delete", "Usage: delete imageReference"),
         ("manifest-digest", "Usage: transship manifest-digest manifest"),
         ("layers", "Usage: layers imageReference [layer...]"),
@@ -105,6 +104,18 @@ def test_exit_code_tells_an_image_that_is_not_there_from_other_failures(run, ima
 
 
 class TestGlobalFlags:
+    @pytest.mark.parametrize("flag", ["--tls-verify", "--tls-verify=false"])
+    @pytest.mark.parametrize("command", ["inspect dir:folder", "manifest-digest folder/manifest.json", "plugins"])
+    def test_tls_verify_before_the_command_is_taken_and_deprecated(self, run, images, flag, command):
+        outcome = run(flag, *command.split())
+        assert outcome.code == 0
+        assert "'--tls-verify' is deprecated, please set this on the specific subcommand" in outcome.err
+        assert outcome.out == run(*command.split()).out
+
+    @pytest.mark.parametrize("args", ["--tls-verify=maybe plugins", "plugins --tls-verify"])
+    def test_tls_verify_is_no_flag_of_every_command(self, run, args):
+        assert run(*args.split()).code == 1
+
     @pytest.mark.parametrize(
         "args",
         [

@@ -84,8 +84,47 @@ class TestInspect:
             assert outcome.code == 1
             assert outcome.fatal
 
+    def test_several_are_shown_one_after_another(self, run, images):
+        names = ["oci:layout:v1", "dir:folder", "oci:layout:v1"]
+        outcome = run("inspect", *names)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert outcome.out == "".join(run("inspect", name).out for name in names)
+
+    def test_each_of_several_has_its_line(self, run, images):
+        outcome = run("inspect", "--format", "{{.Digest}}", "oci:layout:v1", "oci:layout:index")
+        assert outcome.lines == [str(oci_image().digest), str(oci_index().digest)]
+
+    def test_all_are_tried_though_one_fails(self, run, images):
+        outcome = run("inspect", "-f", "{{.Os}}", "dir:folder", "oci:layout:none", "nowhere:x", "oci:layout:v1")
+        assert (outcome.code, outcome.lines) == (1, ["linux", "linux"])
+        assert [line.count("level=error") for line in outcome.err.splitlines()] == [1, 1, 0]
+        assert 'image="oci:layout:none"' in outcome.err
+        assert outcome.fatal == "2 of 4 images failed"
+
+    @pytest.mark.parametrize("flags", [["--raw"], ["--raw", "--config"]])
+    def test_raw_bytes_are_of_one_image(self, run, images, flags):
+        outcome = run("inspect", *flags, "dir:folder", "oci:layout:v1")
+        assert (outcome.code, outcome.out) == (1, "")
+
 
 class TestListTags:
+    def test_digests_are_told_too(self, run, images):
+        shown = json.loads(run("list-tags", "--digests", "oci:layout").out)
+        assert shown["Tags"] == json.loads(run("list-tags", "oci:layout").out)["Tags"]
+        assert list(shown["Digests"]) == shown["Tags"]
+        assert shown["Digests"]["index"] == str(oci_index().digest)
+
+    def test_digests_are_those_of_an_archive_too(self, run, images):
+        assert run("copy", "oci:layout:v1", "oci-archive:a.tar:x").code == 0
+        shown = json.loads(run("list-tags", "--digests", "oci-archive:a.tar").out)
+        assert shown["Digests"] == {"x": str(oci_image().digest)}
+
+    @pytest.mark.parametrize("place", ["docker-archive:archive.tar", "dir:folder"])
+    def test_digests_that_nobody_knows_are_not_told(self, run, images, place):
+        outcome = run("list-tags", "--digests", place)
+        assert outcome.code == 1
+        assert "does not tell the digests" in outcome.fatal
+
     def test_tags_are_listed_in_stored_order(self, run, images):
         assert json.loads(run("list-tags", "oci:layout").out) == {"Tags": ["v1", "plain", "zstd", "index"]}
 
@@ -131,6 +170,44 @@ class TestDelete:
     )
     def test_what_cannot_be_deleted_is_told(self, run, images, image, code, message):
         outcome = run("delete", image)
+        assert outcome.code == code
+        assert message in outcome.fatal
+
+    def test_several_go_at_once(self, run, images):
+        assert run("delete", "oci:layout:zstd", "oci:layout:v1").code == 0
+        assert json.loads(run("list-tags", "oci:layout").out)["Tags"] == ["plain", "index"]
+
+    def test_the_others_go_though_one_is_not_there(self, run, images):
+        outcome = run("delete", "oci:layout:zstd", "oci:layout:none", "dir:folder", "oci:layout:v1")
+        assert outcome.code == 1
+        assert outcome.fatal == "2 of 4 images failed"
+        assert json.loads(run("list-tags", "oci:layout").out)["Tags"] == ["plain", "index"]
+
+    def test_wrong_flag_stops_all(self, run, images):
+        outcome = run("delete", "--creds", "", "oci:layout:zstd", "oci:layout:v1")
+        assert outcome.fatal == "credentials can't be empty"
+        assert len(json.loads(run("list-tags", "oci:layout").out)["Tags"]) == 4
+
+    def test_tag_goes_and_the_image_stays(self, run, images):
+        before = sorted((images / "layout" / "blobs").rglob("*"))
+        assert run("delete", "--tag-only", "oci:layout:v1").code == 0
+        assert json.loads(run("list-tags", "oci:layout").out)["Tags"] == ["plain", "zstd", "index"]
+        assert sorted((images / "layout" / "blobs").rglob("*")) == before
+        assert run("inspect", "--raw", "oci:layout:@0").out.encode() == oci_image().manifest
+
+    @pytest.mark.parametrize(
+        ("image", "code", "message"),
+        [
+            ("oci:layout:none", 2, "no descriptor found"),
+            ("oci:layout:@0", 1, "has no name"),
+            ("oci:layout", 1, "has no name"),
+            ("oci:none:v1", 1, "no such file"),
+            ("dir:folder", 1, "Deleting tags alone not implemented for dir"),
+            ("oci-archive:none:v1", 1, "Deleting tags alone not implemented for oci-archive"),
+        ],
+    )
+    def test_tag_that_cannot_go_alone_is_told(self, run, images, image, code, message):
+        outcome = run("delete", "--tag-only", image)
         assert outcome.code == code
         assert message in outcome.fatal
 
@@ -197,7 +274,7 @@ class TestPlugins:
 
     def test_transport_is_shown_with_what_it_can_and_its_options(self, run):
         facts = json.loads(run("plugins", "show", "transports", "oci", "--json").out)
-        assert facts["can"] == ["read", "write", "delete", "list tags"]
+        assert facts["can"] == ["read", "write", "delete", "delete tags", "list tags", "list digests"]
         assert {"link", "shared-blob-dir"} <= set(facts["options"])
         assert facts["distribution"] == f"transship-oci {__version__}"
 

@@ -41,7 +41,11 @@ def test_image_is_copied_inspected_listed_and_deleted(layout, capsys):
     assert raw_manifest("oci:target:new") == oci_image().manifest
     assert inspect("oci:target:new").config == oci_image().config
     assert list(list_tags("oci:target").tags) == ["new"]
-    delete("oci:target:new")
+    assert api.tag_digests("oci:target").digests == {"new": result.digest}
+    delete("oci:target:new", tag_only=True)
+    assert raw_manifest("oci:target:@0") == oci_image().manifest
+    assert list(list_tags("oci:target").tags) == []
+    delete("oci:target:@0")
     assert list(list_tags("oci:target").tags) == []
     assert capsys.readouterr() == ("", "")
 
@@ -80,7 +84,10 @@ def test_policy_is_asked(layout, policy, error):
         (lambda: raw_manifest("oci:none"), TransshipError),
         (lambda: list_tags("nonsense"), InvalidReferenceError),
         (lambda: list_tags("dir:layout"), UnsupportedError),
+        (lambda: api.tag_digests("nonsense"), InvalidReferenceError),
+        (lambda: api.tag_digests("docker-archive:layout"), UnsupportedError),
         (lambda: delete("dir:layout"), UnsupportedError),
+        (lambda: delete("dir:layout", tag_only=True), UnsupportedError),
         (lambda: delete("oci:layout:none"), NotFoundError),
     ],
 )

@@ -172,7 +172,7 @@ def sync(
     from transship.sync.request import Secrets, run_sync
     from transship.sync.run import SyncObserver
     from transship.sync.sides import Workplace
-    from transship.sync.sources import SyncLog
+    from transship.sync.sources import SilentLog
 
     manager = manager or _new_manager()
     secrets = Secrets()
@@ -190,7 +190,7 @@ def sync(
         signers=signers,
     )
     try:
-        return run_sync(request, workplace, secrets, SyncLog(), observer or SyncObserver())
+        return run_sync(request, workplace, secrets, SilentLog(), observer or SyncObserver())
     finally:
         workplace.close()
 

@@ -25,9 +25,16 @@ TransshipError                    shown as one line, exit 1; anything else is a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class TransshipError(Exception):
     """Base of all errors that are meant for the user: ``str()`` is one line that says what to do."""
+
+    @property
+    def details(self) -> Mapping[str, str | int]:
+        """What programs may want to know, by name, such as a status; never a secret."""
+        return {}
 
 
 class PluginError(TransshipError):
@@ -41,6 +48,10 @@ class UnknownPluginError(PluginError):
         super().__init__(message)
         self.kind = kind
         self.name = name
+
+    @property
+    def details(self) -> Mapping[str, str | int]:
+        return {"kind": self.kind, "name": self.name}
 
 
 class UnknownTransportError(UnknownPluginError):
@@ -57,6 +68,10 @@ class PluginLoadError(PluginError):
     def __init__(self, message: str, *, distribution: str) -> None:
         super().__init__(message)
         self.distribution = distribution
+
+    @property
+    def details(self) -> Mapping[str, str | int]:
+        return {"distribution": self.distribution}
 
 
 class InvalidReferenceError(TransshipError):
@@ -137,3 +152,7 @@ class CopyError(TransshipError):
         super().__init__(message)
         self.operation = operation
         self.side = side
+
+    @property
+    def details(self) -> Mapping[str, str | int]:
+        return {"operation": self.operation, "side": self.side}

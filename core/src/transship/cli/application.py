@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from transship import __version__
-from transship.cli.flags import FlagParser, GoCommand, UsageError
+from transship.cli.flags import Flag, FlagParser, GoCommand, UsageError
 from transship.cli.options import (
     DEFAULT_TEMPORARY_DIRECTORY,
     GLOBAL_NAMES,
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from transship.plugin.context import Context
     from transship.policy.document import Policy
 
-_HIDDEN_COMMANDS = ("layers",)
+_HIDDEN_COMMANDS = ("layers", "untrusted-signature-dump-without-verification")
+_LOG_FORMATS = ("text", "json")
 _SUMMARY = "Various operations with container images and container image registries"
 EXIT_FAILURE, EXIT_NOT_FOUND, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 
@@ -51,12 +53,14 @@ class Application:
         self.log = Log()
         self.globals = GlobalOptions()
         self.cancellation = Cancellation()
+        self._tls_verify: bool | None = None
 
     def run(self, args: list[str]) -> int:
         """Run the command line ``args``; the answer is the exit code."""
         interruption = _Interruption()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, interruption.handle)
+        self.log.is_json = _wants_json(args)
         try:
             self._dispatch(args)
             sys.stdout.flush()
@@ -69,19 +73,19 @@ class Application:
             _drop_unwritten_output()
             return EXIT_FAILURE
         except TransshipError as error:
-            self.log.fatal(str(error))
-            return EXIT_NOT_FOUND if _is_not_found(error) else EXIT_FAILURE
+            code = EXIT_NOT_FOUND if _is_not_found(error) else EXIT_FAILURE
+            self.log.fatal(error, code)
+            return code
         except click.exceptions.Exit as error:
             return error.exit_code
         except click.ClickException as error:
-            self.log.fatal(error.format_message())
+            self.log.fatal(error.format_message(), EXIT_FAILURE)
             return EXIT_FAILURE
         except click.Abort:
-            self.log.fatal("aborted")
+            self.log.fatal("aborted", EXIT_FAILURE)
             return EXIT_FAILURE
         except OSError as error:
-            named = f"{error.filename}: " if error.filename else ""
-            self.log.fatal(named + (error.strerror or str(error)).lower())
+            self.log.fatal(error, EXIT_FAILURE)
             _drop_unwritten_output()
             return EXIT_FAILURE
 
@@ -93,8 +97,12 @@ class Application:
         """Move the global flags out of a command's parameters, and let them take effect."""
         values = {name: params.pop(name) for name in GLOBAL_NAMES if name in params}
         values["tmpdir"] = values.get("tmpdir") or DEFAULT_TEMPORARY_DIRECTORY
-        self.globals = GlobalOptions(**values)
+        self.globals = GlobalOptions(**values, tls_verify=self._tls_verify)
         self.log.debug_enabled = self.globals.debug
+        if self._tls_verify is not None:
+            self.log.warning("'--tls-verify' is deprecated, please set this on the specific subcommand")
+        if self.globals.log_format not in _LOG_FORMATS:
+            raise UsageError(f'unknown log format "{self.globals.log_format}". Choose one of: text, json')
         if self.globals.insecure_policy and self.globals.require_signed:
             raise UsageError("--insecure-policy and --require-signed are mutually exclusive")
         self.cancellation = Cancellation(self.globals.command_timeout)
@@ -110,7 +118,7 @@ class Application:
             return ACCEPT_ALL
 
         try:
-            return load_policy(self.globals.policy)
+            return load_policy(self.globals.policy, self.manager)
         except TransshipError as error:
             raise TransshipError(f"Error loading trust policy: {error}") from error
 
@@ -141,6 +149,7 @@ class Application:
             credentials=credentials_of(flags, prefix),
             anonymous=flags.get(f"{prefix}no_creds", False),
             warn=self.log.warning,
+            debug=self.log.debug,
         )
 
     def _known_options(self, transport: str, side: str) -> set[str]:
@@ -157,6 +166,7 @@ class Application:
         if name is None:
             self._without_command(before)
             return
+        before = self._without_tls_verify(before)
         try:
             command = self.manager.command(name)
         except UnknownPluginError:
@@ -170,9 +180,16 @@ class Application:
             try:
                 command.invoke(context)
             except UsageError as error:
-                if error.show_help:
+                if error.show_help and not self.log.is_json:
                     click.echo(command.get_help(context), err=True)
                 raise
+
+    def _without_tls_verify(self, args: list[str]) -> list[str]:
+        """Take a flag out that may still stand before a command, and means something else behind it."""
+        words = [word for word in args if word.partition("=")[0] == "--tls-verify"]
+        values = FlagParser([Flag("--tls-verify")]).parse_args(words)[0]
+        self._tls_verify = values.get("tls_verify")
+        return [word for word in args if word not in words]
 
     def _without_command(self, args: list[str]) -> None:
         if any(word in ("--help", "-h") for word in args):
@@ -227,6 +244,11 @@ def _split(args: list[str]) -> tuple[str | None, list[str], list[str]]:
             return word, args[:position], args[position + 1 :]
         position += 2 if word in takes_value else 1
     return None, args, []
+
+
+def _wants_json(args: list[str]) -> bool:
+    """What ``--log-format`` says, before anything can go wrong with the other flags."""
+    return "--log-format=json" in args or ("--log-format", "json") in pairwise(args)
 
 
 def _is_switch(option: click.Option) -> bool:

@@ -7,38 +7,47 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from transship import hookimpl
-from transship.cli.flags import GoCommand, UsageError
+from transship.cli.flags import Flag, GoCommand, UsageError
 from transship.cli.options import (
     image_options,
     retry_options,
     shared_options,
     with_options,
 )
+from transship.cli.several import with_each
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
 
 
+def _delete_options() -> list[click.Option]:
+    return [Flag("--tag-only", help="delete the tag and leave the image, where that is possible")]
+
+
 @click.command("delete", cls=GoCommand, options_metavar="[options]")
-@click.argument("arguments", nargs=-1, metavar="IMAGE")
-@with_options(shared_options(), image_options(), retry_options())
+@click.argument("arguments", nargs=-1, metavar="IMAGE...")
+@with_options(_delete_options(), shared_options(), image_options(), retry_options())
 @click.pass_obj
 def delete(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
-    """Delete an image
+    """Delete images
 
     IMAGE is TRANSPORT:REFERENCE, such as oci:folder:tag. Blobs that nothing else refers to go with it.
     """
-    if len(arguments) != 1:
+    if not arguments:
         raise UsageError("Usage: delete imageReference")
     from transship.api import Retries
     from transship.api import delete as delete_image
 
-    delete_image(
-        arguments[0],
-        context=app.context(arguments[0], "source", flags),
-        retries=Retries(flags["retry_times"], flags["retry_delay"]),
-        manager=app.manager,
-    )
+    def delete_one(image: str) -> None:
+        delete_image(
+            image,
+            tag_only=flags["tag_only"],
+            context=app.context(image, "source", flags),
+            retries=Retries(flags["retry_times"], flags["retry_delay"]),
+            manager=app.manager,
+        )
+
+    with_each(app.log, arguments, delete_one)
 
 
 @hookimpl

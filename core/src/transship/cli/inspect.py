@@ -17,12 +17,13 @@ from transship.cli.options import (
     shared_options,
     with_options,
 )
+from transship.cli.several import with_each
 from transship.errors import InvalidManifestError, TransshipError
 from transship.image.strict_json import dump_json, load_json_object
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
-    from transship.inspection import InspectedImage
+    from transship.inspection import InspectedImage, OpeningError
 
 _ALGORITHMS = ("sha256", "sha384", "sha512")
 
@@ -38,25 +39,31 @@ def _inspect_options() -> list[click.Option]:
 
 
 @click.command("inspect", cls=GoCommand, options_metavar="[options]")
-@click.argument("arguments", nargs=-1, metavar="IMAGE")
+@click.argument("arguments", nargs=-1, metavar="IMAGE...")
 @with_options(_inspect_options(), shared_options(), image_options(), retry_options())
 @click.pass_obj
 def inspect(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
-    """Show what an image is, without copying it
+    """Show what images are, without copying them
 
-    IMAGE is TRANSPORT:REFERENCE, such as oci:folder:tag. Without flags: a summary as JSON.
+    IMAGE is TRANSPORT:REFERENCE, such as oci:folder:tag. Without flags: a summary as JSON, one after another.
     """
-    if len(arguments) != 1:
+    if not arguments:
         raise UsageError("Exactly one argument expected")
+    if flags["raw"] and len(arguments) > 1:
+        raise UsageError("--raw shows one image, not several: where one ends could not be told")
     if flags["raw"] and flags["format"]:
         raise UsageError("raw output does not support format option")
     if flags["manifest_digest"] not in ("", *_ALGORITHMS):
         raise UsageError(f'digest algorithm "{flags["manifest_digest"]}" is not available')
     credentials_of(flags)
+    with_each(app.log, arguments, lambda image: _show(app, image, flags))
+
+
+def _show(app: Application, name: str, flags: dict[str, Any]) -> None:
     if flags["raw"] and not flags["config"]:
-        sys.stdout.buffer.write(_raw(app, arguments[0], flags))
+        sys.stdout.buffer.write(_raw(app, name, flags))
         return
-    image = _image(app, arguments[0], flags)
+    image = _image(app, name, flags)
     if flags["raw"]:
         sys.stdout.buffer.write(image.config or b"")
         return
@@ -81,22 +88,30 @@ def _raw(app: Application, name: str, flags: dict[str, Any]) -> bytes:
     settings = _settings(app, name, flags)
     try:
         return raw_manifest(name, **settings)
-    except OpeningError:
-        raise
+    except OpeningError as error:
+        raise _not_opened(name, error) from error.__cause__
     except (TransshipError, OSError) as error:
         raise TransshipError(f"Error retrieving manifest for image: {_reason(error)}") from error
 
 
 def _image(app: Application, name: str, flags: dict[str, Any]) -> InspectedImage:
     from transship.api import inspect as inspect_image
+    from transship.inspection import OpeningError
 
     _require_name(app, name)
     settings = _settings(app, name, flags)
     with_tags = not flags["no_tags"] and not flags["config"]
     try:
         return inspect_image(name, platform=app.globals.platform, with_tags=with_tags, **settings)
+    except OpeningError as error:
+        raise _not_opened(name, error) from error.__cause__
     except OSError as error:
         raise TransshipError(f'Error parsing image name "{name}": {_reason(error)}') from error
+
+
+def _not_opened(name: str, error: OpeningError) -> TransshipError:
+    """The same, with the name as the user wrote it."""
+    return TransshipError(f'Error parsing image name "{name}": {error.__cause__}')
 
 
 def _require_name(app: Application, name: str) -> None:

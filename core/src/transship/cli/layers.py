@@ -26,7 +26,11 @@ def layers(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> Non
     """Fetch layers of an image into a new folder; "copy" does it better"""
     if not arguments:
         raise UsageError("Usage: layers imageReference [layer...]")
-    click.echo("DEPRECATED: transship layers is deprecated in favor of transship copy", err=True)
+    deprecation = "DEPRECATED: transship layers is deprecated in favor of transship copy"
+    if app.log.is_json:
+        app.log.warning(deprecation)
+    else:
+        click.echo(deprecation, err=True)
     from transship.image.manifest import parse_manifest
     from transship.places import make_context, place
     from transship.plugin.blob import BlobReader

@@ -37,6 +37,7 @@ class GlobalOptions:
     tls_details: str = ""
     tmpdir: str = DEFAULT_TEMPORARY_DIRECTORY
     user_agent_prefix: str = ""
+    log_format: str = "text"
     tls_verify: bool | None = None
 
     @property
@@ -76,6 +77,7 @@ def global_options(*, hidden: bool = False) -> list[click.Option]:
         Value("--tls-details", default="", metavar="FILE", hidden=hidden, help="path to containers-tls-details.yaml"),
         Value("--tmpdir", default="", metavar="DIR", hidden=hidden, help="directory for big temporary files"),
         Value("--user-agent-prefix", default="", metavar="PREFIX", hidden=hidden, help="prefix of the user agent"),
+        Value("--log-format", default="text", metavar="FORMAT", hidden=hidden, help="log as text or json, errors too"),
     ]
 
 
@@ -181,6 +183,7 @@ def image_settings(flags: Mapping[str, Any], options: GlobalOptions, prefix: str
     authfile = flags.get(f"{prefix}authfile")
     verify = flags.get(f"{prefix}tls_verify")
     verify = flags.get("tls_verify") if verify is None else verify
+    verify = options.tls_verify if verify is None else verify
     settings = {
         "authfile": flags.get("authfile", "") if authfile is None else authfile,
         "cert-dir": flags.get(f"{prefix}cert_dir", ""),

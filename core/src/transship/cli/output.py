@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Mapping
 from typing import TextIO
+
+from transship.errors import TransshipError
 
 _PLAIN = re.compile(r"[A-Za-z0-9\-._/@^+]+")
 _LEVELS = {"debug": "DEBU", "info": "INFO", "warning": "WARN", "error": "ERRO", "fatal": "FATA"}
@@ -27,6 +30,7 @@ class Log:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.debug_enabled = False
+        self.is_json = False
         self._stream = stream
         self._started = time.monotonic()
 
@@ -47,33 +51,67 @@ class Log:
         """A line on what failed while the command goes on."""
         self._write("error", message, fields)
 
-    def fatal(self, message: str) -> None:
-        """The last line of a command that failed."""
-        self._write("fatal", message, {})
+    def failure(self, error: Exception, **fields: str) -> None:
+        """As ``error``, of an exception; as JSON, with what the exception knows."""
+        self._write("error", _told(error), fields | _facts(error) if self.is_json else fields)
 
-    def _write(self, level: str, message: str, fields: dict[str, str]) -> None:
+    def fatal(self, error: Exception | str, exit_code: int = 1) -> None:
+        """The last line of a command that failed; as JSON, with the exit code and what the exception knows."""
+        fields: dict[str, str | int] = {"exit_code": exit_code, **_facts(error)} if self.is_json else {}
+        self._write("fatal", error if isinstance(error, str) else _told(error), fields)
+
+    def _write(self, level: str, message: str, fields: Mapping[str, str | int]) -> None:
         stream = self._stream or sys.stderr
+        try:
+            stream.write(self._line(stream, level, message, fields) + "\n")
+            stream.flush()
+        except OSError:  # a closed standard error must not hide the exit code
+            return
+
+    def _line(self, stream: TextIO, level: str, message: str, fields: Mapping[str, str | int]) -> str:
+        if self.is_json:
+            import json
+
+            return json.dumps({"time": _now(), "level": level, "msg": message, **fields})
         message = printable(message)
         if stream.isatty():
             seconds = int(time.monotonic() - self._started)
             colour = _COLOURS[level]
             extra = "".join(f" \x1b[{colour}m{key}\x1b[0m={_quoted(value)}" for key, value in sorted(fields.items()))
-            line = f"\x1b[{colour}m{_LEVELS[level]}\x1b[0m[{seconds:04d}] {message}{' ' if extra else ''}{extra}"
-        else:
-            from datetime import datetime
-
-            now = datetime.now().astimezone().isoformat(timespec="seconds").replace("+00:00", "Z")
-            extra = "".join(f" {key}={_quoted(value)}" for key, value in sorted(fields.items()))
-            line = f'time="{now}" level={level} msg={_quoted(message)}{extra}'
-        try:
-            stream.write(line + "\n")
-            stream.flush()
-        except OSError:  # a closed standard error must not hide the exit code
-            return
+            return f"\x1b[{colour}m{_LEVELS[level]}\x1b[0m[{seconds:04d}] {message}{' ' if extra else ''}{extra}"
+        extra = "".join(f" {key}={_quoted(value)}" for key, value in sorted(fields.items()))
+        return f'time="{_now()}" level={level} msg={_quoted(message)}{extra}'
 
 
-def _quoted(value: str) -> str:
-    value = printable(value)
+def _now() -> str:
+    from datetime import datetime
+
+    return datetime.now().astimezone().isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return (f"{error.filename}: " if error.filename else "") + (error.strerror or str(error)).lower()
+    return str(error)
+
+
+def _facts(error: Exception | str) -> dict[str, str | int]:
+    """The class of the error and of its first cause, and what all in between know; nothing that is empty."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error if isinstance(error, BaseException) else None
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__
+    facts: dict[str, str | int] = {}
+    for known in reversed(chain):
+        facts |= known.details if isinstance(known, TransshipError) else {}
+    facts = {name: value for name, value in facts.items() if value != ""}
+    classes = {"error": type(chain[0]).__name__, "cause": type(chain[-1]).__name__} if chain else {}
+    return {**classes, **facts}
+
+
+def _quoted(value: str | int) -> str:
+    value = printable(str(value))
     if _PLAIN.fullmatch(value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")

@@ -73,7 +73,7 @@ def _facts(app: Application, kind: str, name: str) -> dict[str, Any]:
 
 
 def _transport_facts(transport: Transport) -> dict[str, Any]:
-    from transship.plugin.transport import Deleter, TagLister
+    from transship.plugin.transport import Deleter, DigestLister, TagDeleter, TagLister
     from transship.plugin.transport import Transport as Base
 
     kind = type(transport)
@@ -81,7 +81,9 @@ def _transport_facts(transport: Transport) -> dict[str, Any]:
         "read": kind.open_source is not Base.open_source,
         "write": kind.open_destination is not Base.open_destination,
         "delete": isinstance(transport, Deleter),
+        "delete tags": isinstance(transport, TagDeleter),
         "list tags": isinstance(transport, TagLister),
+        "list digests": isinstance(transport, DigestLister),
     }
     return {
         "can": [verb for verb, is_so in can.items() if is_so],

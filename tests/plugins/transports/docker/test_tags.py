@@ -29,8 +29,8 @@ def _existing(registry):
     registry.put_image("library/app", "v1", oci_image())
 
 
-def page(*tags, **headers):
-    return Fault(TAGS, body=json.dumps({"name": "library/app", "tags": tags}).encode(), headers=headers)
+def page(*tags, times=None, **headers):
+    return Fault(TAGS, body=json.dumps({"name": "library/app", "tags": tags}).encode(), headers=headers, times=times)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 100])
@@ -108,4 +108,12 @@ def test_pages_that_are_long_together_are_refused(make_registry, list_tags, monk
         registry.put_image("library/app", f"v{number}", oci_image())
     monkeypatch.setattr(tags_module, "TOTAL_LIMIT", 200)
     with pytest.raises(TransportError, match="exceeded maximum allowed size"):
+        list_tags(registry)
+
+
+def test_too_many_tags_are_refused(registry, list_tags, monkeypatch):
+    monkeypatch.setattr(tags_module, "COUNT_LIMIT", 3)
+    registry.add_fault(page("a", "b", times=1, Link="<{target}?n=1>"))
+    registry.add_fault(page("c", "d"))
+    with pytest.raises(TransportError, match="more than 3 tags"):
         list_tags(registry)

@@ -10,7 +10,7 @@ TransportError
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -78,6 +78,10 @@ class RegistryError(TransportError):
         self.code = code
         self.detail = detail
         self.url = url
+
+    @property
+    def details(self) -> Mapping[str, str | int]:
+        return {"status": self.status, "code": self.code, "url": self.url}
 
 
 class ManifestUnknownError(RegistryError, NotFoundError):

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from transship import hookimpl
+from transship.image.digest import Digest
 from transship.plugin.context import Context
-from transship.plugin.transport import Destination, Reference, Source, TagList, Transport, TransportOption
+from transship.plugin.transport import (
+    Destination,
+    ManifestIdentity,
+    Reference,
+    Source,
+    TagDigests,
+    TagList,
+    Transport,
+    TransportOption,
+)
 from transship_docker.reference import (
     RegistryReference,
     parse_image,
@@ -78,6 +88,31 @@ class DockerTransport(Transport):
         finally:
             client.close()
 
+    def list_digests(self, place: Reference, context: Context) -> TagDigests:
+        """All tags of the repository, and the digests of what they name."""
+        from transship_docker.access import RegistryAccess
+        from transship_docker.digests import digests_of_tags
+        from transship_docker.tags import iterate_tags
+
+        image = registry_reference(place).image
+        client = RegistryAccess.load(context).client(image, "pull")
+        try:
+            return TagDigests(image.name, digests_of_tags(client, image, list(iterate_tags(client, image))))
+        finally:
+            client.close()
+
+    def delete_tag(self, reference: Reference, context: Context) -> None:
+        """Delete the tag; the manifest and its other tags stay."""
+        from transship_docker.access import RegistryAccess
+        from transship_docker.deletion import delete_tag
+
+        image = registry_reference(reference).image
+        client = RegistryAccess.load(context).client(image, "*")
+        try:
+            delete_tag(client, image, context.warn)
+        finally:
+            client.close()
+
     def delete(self, reference: Reference, context: Context) -> None:
         """Delete the manifest, and so all tags that name it."""
         from transship_docker.access import RegistryAccess
@@ -91,6 +126,33 @@ class DockerTransport(Transport):
             delete_image(client, image, storage)
         finally:
             client.close()
+
+    def iterate_tags(self, place: Reference, context: Context) -> Iterator[str]:
+        """All tags of the repository, page by page."""
+        from transship_docker.access import RegistryAccess
+        from transship_docker.tags import iterate_tags
+
+        image = registry_reference(place).image
+        client = RegistryAccess.load(context).client(image, "pull")
+        try:
+            yield from iterate_tags(client, image)
+        finally:
+            client.close()
+
+    def get_digest(
+        self, reference: Reference, context: Context, *, instance: Digest | None = None, for_writing: bool = False
+    ) -> ManifestIdentity | None:
+        """What the registry, or a mirror of it, says without giving the manifest."""
+        from transship_docker.identities import identity_at_destination, identity_at_source
+
+        find = identity_at_destination if for_writing else identity_at_source
+        return find(registry_reference(reference).image, context, instance)
+
+    def may_be_signed(self, reference: Reference, context: Context) -> bool:
+        """Whether the configuration names a place for signatures that has any, or may have."""
+        from transship_docker.identities import may_be_signed
+
+        return may_be_signed(registry_reference(reference).image, context)
 
 
 @hookimpl
