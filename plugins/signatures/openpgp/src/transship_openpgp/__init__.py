@@ -1,0 +1,1 @@
+"""The openpgp plugin of transship."""

@@ -1,0 +1,50 @@
+"""Simple signing with OpenPGP keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from transship import hookimpl
+from transship.errors import UnsupportedError
+from transship.plugin.mechanism import Requirement, SignatureMechanism, Signer, SigningRequest
+
+if TYPE_CHECKING:
+    from transship_openpgp.signer import GpgSigner
+
+GPG, SEQUOIA = "gpg", "sq"
+
+
+class OpenPgp(SignatureMechanism):
+    """Signatures that GnuPG makes and checks."""
+
+    name = "openpgp"
+    requirement_types = ("signedBy",)
+    signing_methods = (GPG, SEQUOIA)
+
+    def parse_requirement(self, kind: str, members: Mapping[str, Any]) -> Requirement:
+        """See ``SignatureMechanism``."""
+        from transship_openpgp.requirement import parse_signed_by
+
+        return parse_signed_by(members)
+
+    def open_signer(self, request: SigningRequest) -> Signer:
+        """See ``SignatureMechanism``. gpg-agent asks for a passphrase that was not given."""
+        if request.method != GPG:
+            raise UnsupportedError(
+                "signing with a key of Sequoia's key store is not supported; copy the key to GnuPG with "
+                f"'sq key export --cert {request.key} | gpg --import' and use --sign-by {request.key}"
+            )
+        return _gpg_signer(request)
+
+
+def _gpg_signer(request: SigningRequest) -> GpgSigner:
+    from transship_openpgp.signer import GpgSigner
+
+    return GpgSigner(request.key, request.passphrase or b"")
+
+
+@hookimpl
+def transship_signature_mechanisms() -> list[SignatureMechanism]:
+    """Offer OpenPGP."""
+    return [OpenPgp()]
