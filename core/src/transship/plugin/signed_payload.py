@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ class SignedPayload:
         if not image.has_digest(self.digest):
             raise SignatureError(f"Signature for digest {self.digest} does not match")
         if not identity.accepts(image.reference.named, self.reference):
-            raise SignatureError(f'Signature for identity "{self.reference}" is not accepted')
+            raise SignatureError(f"Signature for identity {json.dumps(self.reference)} is not accepted")
 
 
 def make_payload(kind: str, reference: DockerReference | str, digest: Digest, *, timestamp: int | None = None) -> bytes:
@@ -60,7 +61,7 @@ def parse_payload(data: bytes, kind: str, *, allows_null_optional: bool = False)
     critical = _object(document["critical"], "critical")
     _require_keys(critical, {"type", "image", "identity"}, "critical")
     if critical["type"] != kind:
-        raise SignatureError(f"Unrecognized signature type {_text(critical['type'], 'critical.type')}")
+        raise SignatureError(f"Unrecognized signature type {json.dumps(_text(critical['type'], 'critical.type'))[1:-1]}")
     image = _object(critical["image"], "critical.image")
     _require_keys(image, {"docker-manifest-digest"}, "critical.image")
     identity = _object(critical["identity"], "critical.identity")
@@ -87,7 +88,7 @@ def _check_optional(optional: dict[str, Any]) -> None:
 def _require_keys(members: dict[str, Any], keys: set[str], place: str) -> None:
     for key in members:
         if key not in keys:
-            raise SignatureError(f'Unrecognized key "{key}" in {place}')
+            raise SignatureError(f"Unrecognized key {json.dumps(key)} in {place}")
     for key in sorted(keys):
         if key not in members:
             raise SignatureError(f'Key "{key}" is missing in {place}')
