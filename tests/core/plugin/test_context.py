@@ -21,6 +21,7 @@ def test_bare_context_passes_bytes_and_swallows_warnings():
     context = Context()
     assert list(context.decompress([b"a", b"b"])) == [b"a", b"b"]
     context.warn("nobody listens")
+    context.debug("nobody listens")
     context.cancellation.check()
 
 

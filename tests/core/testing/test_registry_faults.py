@@ -50,6 +50,14 @@ def test_fault_hits_what_it_is_meant_for(registry, client, fault, statuses):
         assert responses[0].headers["Retry-After"] == "3"
 
 
+def test_faults_that_hit_nothing_are_known(registry, client):
+    idle, hit = Fault("/v2/other"), Fault(BLOBS)
+    registry.add_fault(idle)
+    registry.add_fault(hit)
+    client("GET", PATH)
+    assert registry.idle_faults == [idle]
+
+
 def test_earliest_fault_comes_first_and_all_can_be_cleared(registry, client):
     registry.add_fault(Fault(status=500, times=1))
     registry.add_fault(Fault(status=502))
@@ -143,6 +151,12 @@ def test_digest_header_wrong_and_doubled(registry, client):
     answers = [client("GET", f"/v2/{NAME}/manifests/v1").headers for _ in range(2)]
     true = str(oci_image().digest)
     assert [answer.get_all("Docker-Content-Digest") for answer in answers] == [[digest], [true, digest]]
+
+
+def test_extra_headers_come_after_what_was_replaced_or_left_out(registry, client):
+    registry.add_fault(Fault(BLOBS, headers={"A": None, "B": "1"}, extra_headers=(("A", "2"), ("B", "3"))))
+    headers = client("GET", PATH).headers
+    assert (headers.get_all("A"), headers.get_all("B")) == (["2"], ["1", "3"])
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,11 @@ class Registry(Inventory):
         """Have ``fault`` hit requests from now on; of several that match one request, the earliest does."""
         self._service.faults.add(fault)
 
+    @property
+    def idle_faults(self) -> list[Fault]:
+        """The faults that have hit no request so far: a test that needed them has tested nothing."""
+        return self._service.faults.idle
+
     def clear_faults(self) -> None:
         """Work well again."""
         self._service.faults.clear()

@@ -38,7 +38,7 @@ class Fault:
     headers: Mapping[str, str | None] = field(default_factory=dict)
     """Lines that replace those of the answer; None leaves the line out, Content-Length included."""
     extra_headers: tuple[tuple[str, str], ...] = ()
-    """Lines that are added, also if there are others of that name."""
+    """Lines that are added to all others, ``headers`` too, whatever their names."""
     body: bytes | None = None
     """Sent in place of the real body."""
     truncated: int | None = None
@@ -111,6 +111,12 @@ class FaultPlan:
         with self._lock:
             self._planned.clear()
 
+    @property
+    def idle(self) -> list[Fault]:
+        """Those that have hit nothing."""
+        with self._lock:
+            return [planned.fault for planned in self._planned if not planned.hit]
+
     def take(self, method: str, path: str) -> Strike:
         """What hits such a request."""
         with self._lock:
@@ -167,14 +173,14 @@ def alter(response: Response, strike: Strike, variables: Mapping[str, str], else
     known |= {"elsewhere": elsewhere()} if any("{elsewhere}" in text for text in texts) else {}
     if fault.redirect:
         response.headers.set("Location", _expanded(fault.redirect, known))
-    for name, value in fault.extra_headers:
-        response.headers.lines.append((name, _expanded(value, known)))
     if response.status not in (204, 304):
         response.headers.set("Content-Length", str(response.length))
     for name, replaced in fault.headers.items():
         response.headers.remove(name)
         if replaced is not None:
             response.headers.lines.append((name, _expanded(replaced, known)))
+    for name, value in fault.extra_headers:
+        response.headers.lines.append((name, _expanded(value, known)))
 
 
 def _expanded(text: str, variables: Mapping[str, str]) -> str:

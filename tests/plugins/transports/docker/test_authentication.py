@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from transship.image.manifest import parse_manifest
 from transship.plugin.credentials import Credentials
 from transship.testing.images import oci_image
-from transship.testing.writers import write_oci_layout
+from transship.testing.writers import write_dir, write_oci_layout
 from transship_docker.transport import DockerTransport
 
 pytestmark = pytest.mark.interop
@@ -35,7 +35,10 @@ LEEWAY = 60
 
 
 class TokenIssuer:
-    """Signs tokens: pulling needs no user below ``public/``. ``life`` is how long they live."""
+    """Signs tokens: pulling needs no user below ``public/``. ``life`` is how long they live, ``lives`` the next ones.
+
+    ``tokens`` are those that were given out.
+    """
 
     def __init__(self, folder):
         authority = trustme.CA()
@@ -45,7 +48,9 @@ class TokenIssuer:
         self.bundle = folder / "roots.pem"
         self.bundle.write_bytes(authority.cert_pem.bytes())
         self.life = 300
+        self.lives = []
         self.requests = []
+        self.tokens = []
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -70,7 +75,8 @@ class TokenIssuer:
         self.requests.append((handler.command, form))
         authorization = handler.headers.get("Authorization", "")
         is_user = authorization == f"Basic {SECRETS[-1]}" or form.get("refresh_token") == [IDENTITY]
-        body = json.dumps({"token": self._token(form.get("scope", []), is_user=is_user), "expires_in": 300}).encode()
+        self.tokens.append(self._token(form.get("scope", []), is_user=is_user))
+        body = json.dumps({"token": self.tokens[-1], "expires_in": 300}).encode()
         handler.send_response(200 if is_user or not authorization else 401)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
@@ -84,7 +90,7 @@ class TokenIssuer:
             "aud": "registry",
             "nbf": now - 600,
             "iat": now,
-            "exp": now + self.life,
+            "exp": now + (self.lives.pop(0) if self.lives else self.life),
             "jti": os.urandom(8).hex(),
             "access": [access for scope in scopes if (access := _access(scope, is_user=is_user))],
         }
@@ -140,7 +146,7 @@ def guarded(tmp_path_factory, issuer, run_registry):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, issuer):
     """Runs transship in an environment without credentials; nothing secret may show."""
 
     def run(*arguments, auth=None, **environment):
@@ -148,7 +154,8 @@ def run(tmp_path):
         known = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}
         command = [sys.executable, "-m", "transship", "--debug", "--insecure-policy", *map(str, arguments)]
         done = subprocess.run(command, check=False, capture_output=True, text=True, env=known | environment)
-        assert not [secret for secret in SECRETS if secret in done.stderr + done.stdout]
+        assert "level=debug" in done.stderr
+        assert not [secret for secret in [*SECRETS, *issuer.tokens] if secret in done.stderr + done.stdout]
         return done
 
     return run
@@ -235,3 +242,19 @@ def test_a_token_that_expires_in_the_middle_is_renewed(guarded, issuer, make_con
         with contextlib.closing(source.get_blob(layer)) as content:
             assert sum(map(len, content)) == layer.size
     assert len(issuer.requests) == 1
+
+
+@pytest.mark.parametrize("direction", ["from", "to"])
+def test_a_token_that_expires_in_the_middle_of_a_copy_is_renewed(run, guarded, issuer, tmp_path, direction):
+    issuer.lives = [1 - LEEWAY]
+    issuer.requests.clear()
+    write_dir(oci_image(), tmp_path / "image")
+    places = [f"docker://{guarded.host}/private/app:v1", f"dir:{tmp_path / 'copied'}"]
+    if direction == "to":
+        places = [f"dir:{tmp_path / 'image'}", f"docker://{guarded.host}/private/{tmp_path.name}:v1"]
+    options = ["--src-tls-verify=false", "--dest-tls-verify=false", "--no-cache", "--limit-rate=300"]
+    start = time.monotonic()
+    done = run("copy", *options, *places, auth={"auths": {guarded.host: _entry()}})
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - start > 2
+    assert len(issuer.requests) == 2

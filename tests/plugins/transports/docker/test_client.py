@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import socket
 import ssl
 import threading
 
 import pytest
+import trustme
 
 from transship.errors import CancelledError, TransportError
 from transship.image.reference import DockerReference
@@ -37,6 +40,61 @@ def connect(make_context):
     yield connect
     for client in clients:
         client.close()
+
+
+def tls_files_in(folder):
+    folder.mkdir()
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1", "localhost")
+    chain, key = folder / "chain.pem", folder / "key.pem"
+    chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+    certificate.private_key_pem.write_to_path(key)
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    return chain, key
+
+
+@pytest.fixture
+def tls_files(tmp_path):
+    """A certificate and its key; ``ca.crt`` beside them is who signed it."""
+    return tls_files_in(tmp_path / "tls")
+
+
+class BothSchemes:
+    """One port, where https leads on to ``registry`` and http to nobody; ``plain`` are the heads that came there."""
+
+    def __init__(self, registry: str) -> None:
+        self.plain: list[bytes] = []
+        self._registry = registry.split(":")
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            if connection.recv(1, socket.MSG_PEEK) != b"\x16":  # no TLS
+                self.plain.append(connection.recv(1 << 16))
+                connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                return
+            with socket.create_connection(self._registry) as registry:
+                threading.Thread(target=self._forward, args=(registry, connection), daemon=True).start()
+                self._forward(connection, registry)
+
+    @staticmethod
+    def _forward(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
 
 
 def filled(registry):
@@ -178,6 +236,22 @@ class TestBearer:
         (asked,) = self.tokens_asked(registry)
         assert asked.method == "POST"
 
+    @pytest.mark.parametrize("status", [307, 308])
+    @pytest.mark.parametrize("target", ["{elsewhere}/token", "https://localhost:{port}/token", "http://{host}/token"])
+    def test_identity_tokens_are_shown_to_no_other_origin(self, connect, make, tls_files, target, status):
+        registry = make(identity_tokens={"long-lived": "user"}, tls=tls_files)
+        redirect = target.replace("{port}", registry.host.partition(":")[2])
+        registry.add_fault(Fault("/token", redirect=redirect, status=status, times=1))
+        with pytest.raises(RegistryError, match=f"{status}"):
+            get(connect(registry, credentials=Credentials("<token>", identity_token="long-lived")))  # noqa: S106
+        assert len(self.tokens_asked(registry)) == 1
+
+    def test_within_the_origin_they_are_posted_again(self, connect, make):
+        registry = make(identity_tokens={"long-lived": "user"})
+        registry.add_fault(Fault("/token", redirect="/token?again", status=308, times=1))
+        assert get(connect(registry, credentials=Credentials("<token>", identity_token="long-lived")))  # noqa: S106
+        assert [asked.method for asked in self.tokens_asked(registry)] == ["POST", "POST"]
+
     def test_a_registry_token_is_used_as_it_is(self, connect, make):
         registry = make()
         given = Credentials(registry_token="given")  # noqa: S106 - worthless
@@ -240,6 +314,13 @@ class TestBearer:
         with pytest.raises(TransportError, match=phrase):
             get(connect(registry, credentials=USER))
 
+    def test_a_token_service_that_is_not_there_says_nothing_of_the_image(self, connect, make):
+        registry = make()
+        registry.add_fault(Fault("/token", status=404))
+        with pytest.raises(TransportError, match="received unexpected HTTP status: 404") as caught:
+            get(connect(registry, credentials=USER))
+        assert not isinstance(caught.value, RegistryError)
+
     @pytest.mark.parametrize("life", [b"-1", b"1e400", b"NaN", b'"x"', b"null", b"true", b"9" * 400])
     def test_odd_lifetimes_are_survived(self, connect, make, life):
         registry = make(anonymous=["pull"])
@@ -258,6 +339,28 @@ class TestRedirects:
         assert get(connect(registry, credentials=USER), blob_path()).content
         elsewhere = [request for request in registry.requests if request.path.startswith("/storage/")]
         assert [request.headers.get("Authorization") for request in elsewhere] == [""]
+
+    @pytest.mark.parametrize("other", ["{elsewhere}", "https://localhost:{port}", "{plain}"])
+    @pytest.mark.parametrize("auth", ["basic", "bearer"])
+    def test_another_port_host_or_scheme_is_another_origin(self, connect, make_registry, tls_files, auth, other):
+        registry, plain = filled(make_registry(auth=auth, users=USERS, tls=tls_files)), make_registry()
+        there = other.replace("{port}", registry.host.partition(":")[2]).replace("{plain}", plain.url)
+        registry.add_fault(Fault("/v2/library/*", redirect=f"{there}/elsewhere"))
+        with pytest.raises(RegistryError):
+            get(connect(registry, credentials=USER))
+        arrived = [asked for asked in [*registry.requests, *plain.requests] if asked.path == "/elsewhere"]
+        assert [asked.headers.get("Authorization") for asked in arrived] == [""]
+
+    def test_another_scheme_at_the_same_port_is_another_origin(self, connect, make_registry, tls_files):
+        registry = filled(make_registry(auth="basic", users=USERS, tls=tls_files))
+        with contextlib.closing(BothSchemes(registry.host)) as both:
+            registry.add_fault(Fault("/v2/library/*", redirect=f"http://{both.host}/elsewhere"))
+            with pytest.raises(RegistryError):
+                get(connect(both.host, credentials=USER))
+        assert registry.requests[-1].headers.get("Authorization")
+        (plain,) = both.plain
+        assert plain.startswith(b"GET /elsewhere ")
+        assert b"authorization" not in plain.lower()
 
     def test_they_do_not_come_back_once_they_were_dropped(self, connect, make_registry):
         registry = filled(make_registry(auth="basic", users=USERS))
@@ -381,6 +484,20 @@ def test_warnings_are_shown_once_and_harmlessly(connect, registry, warnings_show
     assert warnings_shown[0].startswith("Warning from registry (first encountered at ")
 
 
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+def test_debug_tells_of_every_request_and_of_no_secret(make_registry, make_context, auth):
+    registry, told = filled(make_registry(auth=auth, users=USERS, blob_redirect=True)), []
+    context = dataclasses.replace(make_context(credentials=USER), debug=told.append)
+    image = DockerReference(registry.host, "library/app")
+    with contextlib.closing(RegistryAccess.load(context).client(image, "pull")) as client:
+        get(client, blob_path())
+    served = [request for request in registry.requests if request.status]
+    assert [line.rpartition(" ")[2] for line in told[-len(served) :]] == [str(request.status) for request in served]
+    shown = "".join(told)
+    given = [request.headers.get("Authorization").partition(" ")[2] for request in served]
+    assert not [secret for secret in ["secret", "?", *filter(None, given)] if secret in shown]
+
+
 def test_nothing_secret_is_in_a_repr(connect, make_registry):
     client = connect(filled(make_registry(auth="bearer", users=USERS)), credentials=USER)
     get(client)
@@ -416,6 +533,12 @@ def test_a_proxy_is_asked(connect, registry, monkeypatch):
         get(connect("registry.invalid"))
 
 
+@pytest.mark.parametrize("value", ["\x9b2J", "ä", "a\tb"])
+def test_headers_may_hold_what_is_not_ascii(connect, registry, value):
+    registry.add_fault(Fault("/v2/library/*", headers={"X-Odd": value}))
+    assert get(connect(filled(registry))).headers["x-odd"] == value
+
+
 def test_closing_twice_is_fine(connect, registry):
     client = connect(filled(registry))
     get(client)
@@ -423,16 +546,9 @@ def test_closing_twice_is_fine(connect, registry):
     client.close()
 
 
-def test_an_untrusted_certificate_is_told_in_known_words(make_registry, make_context, tmp_path):
-    import trustme
-
-    authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1", "localhost")
-    chain, key, roots = tmp_path / "chain.pem", tmp_path / "key.pem", tmp_path / "ca.crt"
-    chain.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
-    certificate.private_key_pem.write_to_path(key)
-    authority.cert_pem.write_to_path(roots)
-    registry = filled(make_registry(tls=(chain, key)))
+def test_an_untrusted_certificate_is_told_in_known_words(make_registry, make_context, tls_files):
+    roots = tls_files[0].parent / "ca.crt"
+    registry = filled(make_registry(tls=tls_files))
 
     def client(tls):
         client = RegistryClient(registry.host, make_context(), repository="library/app", tls=tls)
@@ -446,3 +562,31 @@ def test_an_untrusted_certificate_is_told_in_known_words(make_registry, make_con
     assert not caught.value.retryable
     with client(ssl.create_default_context(cafile=str(roots))) as trusting:
         assert get(trusting).content == IMAGE.manifest
+
+
+def test_https_leads_to_http_only_where_the_user_allows_it(make_registry, make_context, tls_files):
+    secure, plain = make_registry(tls=tls_files), make_registry()
+    secure.add_fault(Fault("/v2/library/*", redirect=f"{plain.url}/elsewhere"))
+    trusting = ssl.create_default_context(cafile=str(tls_files[0].parent / "ca.crt"))
+    for insecure, phrase in ((False, "refusing a redirect from https to http"), (True, "no such endpoint")):
+        assert plain.requests == []
+        client = RegistryClient(secure.host, make_context(), insecure=insecure, tls=trusting)
+        with contextlib.closing(client), pytest.raises(TransportError, match=phrase):
+            get(client)
+
+
+@pytest.mark.parametrize("what", ["token", "blob"])
+def test_those_whom_a_trusted_registry_names_need_a_trusted_certificate_too(
+    make_registry, make_context, tmp_path, what
+):
+    trusted, other = tls_files_in(tmp_path / "trusted"), tls_files_in(tmp_path / "other")
+    registry, stranger = filled(make_registry(tls=trusted)), make_registry(tls=other)
+    if what == "token":
+        challenge = f'Bearer realm="{stranger.url}/token",service="x"'
+        registry.add_fault(Fault("/v2/", status=401, headers={"WWW-Authenticate": challenge}))
+    registry.add_fault(Fault("/v2/library/*", redirect=f"{stranger.url}/elsewhere"))
+    roots = ssl.create_default_context(cafile=str(trusted[0].parent / "ca.crt"))
+    client = RegistryClient(registry.host, make_context(), tls=roots)
+    with contextlib.closing(client), pytest.raises(NetworkError, match="signed by unknown authority"):
+        get(client)
+    assert stranger.requests == []

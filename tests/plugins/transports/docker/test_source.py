@@ -7,6 +7,7 @@ import json
 import os
 
 import pytest
+import trustme
 
 from transship.errors import (
     BlobNotFoundError,
@@ -38,7 +39,7 @@ from transship_docker.transport import DockerTransport
 IMAGE = oci_image()
 BLOBS = "/v2/library/app/blobs/*"
 MANIFESTS = "/v2/library/app/manifests/*"
-BIG = os.urandom(3 << 20)
+BIG = os.urandom(6 << 20)
 BIG_LAYER = Descriptor(OCI_LAYER_GZIP, digest_of(BIG), len(BIG))
 
 
@@ -189,6 +190,19 @@ class TestBlob:
         registry.put_blob("library/app", BIG)
         registry.add_fault(Fault("/storage/*", cut_after=500_000, times=5))
         assert read(open_image(f"{registry.host}/library/app:v1"), BIG_LAYER) == BIG
+
+    @pytest.mark.parametrize("cut_after", [1 << 20, 5 << 20])
+    def test_broken_bodies_over_tls_are_continued(self, make_registry, open_image, tmp_path, cut_after):
+        authority = trustme.CA()
+        pem = tmp_path / "server.pem"
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(pem)
+        authority.cert_pem.write_to_path(tmp_path / "ca.crt")
+        registry = make_registry(tls=(pem, pem))
+        registry.put_image("library/app", "v1", IMAGE)
+        registry.put_blob("library/app", BIG)
+        registry.add_fault(Fault(BLOBS, cut_after=cut_after, times=2))
+        source = open_image(f"{registry.host}/library/app:v1", tls_verify="true", cert_dir=str(tmp_path))
+        assert read(source, BIG_LAYER) == BIG
 
     def test_a_token_that_expires_meanwhile_is_renewed(self, make_registry, open_image):
         registry = make_registry(auth="bearer", users={"u": "p"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 
 from transship import __version__
@@ -10,7 +11,8 @@ from transship.plugin.context import Context
 from transship.plugin.credentials import Credentials
 from transship_docker import credential_files
 from transship_docker.certificates import tls_context
-from transship_docker.client import RegistryClient
+from transship_docker.client import Connections, RegistryClient
+from transship_docker.network import Network
 from transship_docker.registries import Endpoint, Registries
 
 AUTHFILE = "authfile"
@@ -31,7 +33,8 @@ class RegistryAccess:
     @classmethod
     def load(cls, context: Context) -> RegistryAccess:
         """Read the configuration that ``context`` names, or the user's."""
-        return cls(context, Registries.load(context.options.get(REGISTRIES_CONF, ""), warn=context.warn))
+        path = context.options.get(REGISTRIES_CONF, "")
+        return cls(context, context.obtain("docker registries.conf", lambda: Registries.load(path)))
 
     def endpoints(self, image: DockerReference) -> list[Endpoint]:
         """Where to read ``image``, in order."""
@@ -56,20 +59,40 @@ class RegistryAccess:
         options = self.context.options
         if options.get(TLS_VERIFY):
             insecure = options[TLS_VERIFY] == "false"
-        return RegistryClient(
-            image.domain,
-            self.context,
-            repository=image.path,
-            actions=actions,
-            insecure=insecure,
-            credentials=lambda: self._credentials(image, may_use_given=may_use_given),
-            tls=tls_context(
+        shared = self._connections(image.domain, insecure=insecure) if self.context.shared is not None else None
+        return self.context.obtain(
+            ("docker client", image.domain, image.path, actions, insecure, may_use_given),
+            lambda: RegistryClient(
                 image.domain,
-                cert_dir=options.get(CERT_DIR, ""),
-                verify=not insecure,
-                tls_details=options.get(TLS_DETAILS, ""),
+                self.context,
+                repository=image.path,
+                actions=actions,
+                insecure=insecure,
+                credentials=lambda: self._credentials(image, may_use_given=may_use_given),
+                tls=self._tls(image.domain, insecure=insecure) if shared is None else None,
+                user_agent=user_agent(self.context),
+                connections=shared,
             ),
-            user_agent=user_agent(self.context),
+        )
+
+    def _connections(self, domain: str, *, insecure: bool) -> Connections:
+        """The connections to a registry that all images of a run share."""
+        context = self.context
+
+        def connected() -> Connections:
+            tls = self._tls(domain, insecure=insecure)
+            agent = user_agent(context)
+            return Connections(Network(tls, context.cancellation, agent, insecure=insecure, debug=context.debug))
+
+        return context.obtain(("docker connections", domain, insecure), connected)
+
+    def _tls(self, domain: str, *, insecure: bool) -> ssl.SSLContext:
+        options = self.context.options
+        return tls_context(
+            domain,
+            cert_dir=options.get(CERT_DIR, ""),
+            verify=not insecure,
+            tls_details=options.get(TLS_DETAILS, ""),
         )
 
     def _credentials(self, image: DockerReference, *, may_use_given: bool) -> Credentials | None:

@@ -79,13 +79,27 @@ class _Authorization:
     token: str = ""
 
 
+class Connections:
+    """The connections to one registry, and what a ping found out there: clients of several repositories share them."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.lock = threading.RLock()
+        self.registry: _Registry | None = None
+
+    def close(self) -> None:
+        """Close all connections. May be called more than once."""
+        self.network.close()
+
+
 class RegistryClient:
     """Talks to one registry for one repository. Several threads may use one at the same time.
 
     ``host`` is as the user wrote it; ``docker.io`` is asked where it really lives. ``repository`` and ``actions``
     (``pull``, ``pull,push``, ``*``) say what tokens are asked for; no repository: tokens without scope. ``insecure``:
     certificates are not verified, and http will do. ``credentials`` may be a function that is called when the
-    registry wants to see some. Nothing is sent before the first request.
+    registry wants to see some. ``connections`` are somebody else's, who closes them; without them the client makes its
+    own, with ``tls``. Nothing is sent before the first request.
     """
 
     def __init__(
@@ -97,8 +111,9 @@ class RegistryClient:
         actions: str = "pull",
         insecure: bool = False,
         credentials: Credentials | FindClientCredentials | None = None,
-        tls: ssl.SSLContext,
+        tls: ssl.SSLContext | None = None,
         user_agent: str = "transship",
+        connections: Connections | None = None,
     ) -> None:
         self.host = host
         self.repository = repository
@@ -106,9 +121,15 @@ class RegistryClient:
         self._insecure = insecure
         self._scope = f"repository:{repository}:{actions}" if repository else ""
         self._credentials = credentials
-        self._network = Network(tls, context.cancellation, user_agent, insecure=insecure)
+        self._own = None
+        if connections is None:
+            if tls is None:
+                raise ValueError("a client without connections needs to know about TLS")
+            network = Network(tls, context.cancellation, user_agent, insecure=insecure, debug=context.debug)
+            connections = self._own = Connections(network)
+        self._shared = connections
+        self._network = self._shared.network
         self._lock = threading.RLock()
-        self._registry: _Registry | None = None
         self._found_credentials: tuple[Credentials | None] | None = None
         self._tokens: TokenService | None = None
         self._warnings: set[str] = set()
@@ -130,11 +151,11 @@ class RegistryClient:
 
     def ping(self) -> _Registry:
         """Make sure that there is a registry, once; raises ``TransportError``."""
-        with self._lock:
-            if self._registry is None:
+        with self._shared.lock:
+            if self._shared.registry is None:
                 with while_doing(f"pinging container registry {self.host}"):
-                    self._registry = self._pinged()
-            return self._registry
+                    self._shared.registry = self._pinged()
+            return self._shared.registry
 
     def request(
         self,
@@ -160,7 +181,7 @@ class RegistryClient:
         ) as response:
             body = b"" if method == "HEAD" else read_body(response, limit)
             # The body is what came: what Content-Encoding says of it is not undone.
-            kept = [(name, value) for name, value in response.headers.multi_items() if name != "content-encoding"]
+            kept = [line for line in response.headers.raw if line[0].lower() != b"content-encoding"]
             whole = httpx.Response(response.status_code, headers=kept, content=body, request=response.request)
             whole.extensions = {k: v for k, v in response.extensions.items() if k == "reason_phrase"}
             return whole
@@ -236,8 +257,9 @@ class RegistryClient:
         self._authorization(self.ping().url, extra_scope)
 
     def close(self) -> None:
-        """Close all connections. May be called more than once."""
-        self._network.close()
+        """Close the client's own connections. May be called more than once."""
+        if self._own is not None:
+            self._own.close()
 
     def _sent(self, request: _Request, shown: _Authorization, backoff: Backoff) -> httpx.Response:
         while True:
@@ -346,10 +368,10 @@ class RegistryClient:
 
     def _take_up_challenge(self, response: httpx.Response) -> None:
         """Heed a challenge that comes only now, as from registries that let everybody ping and read."""
-        with self._lock:
+        with self._shared.lock:
             registry = self.ping()
             if registry.challenge is None:
-                self._registry = replace(registry, challenge=_usable_challenge(response))
+                self._shared.registry = replace(registry, challenge=_usable_challenge(response))
 
     def _show_warnings(self, response: httpx.Response) -> None:
         for line in response.headers.get_list("warning")[:20]:

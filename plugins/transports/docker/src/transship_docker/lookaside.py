@@ -57,6 +57,20 @@ def remove_lookaside(url: str, digest: Digest) -> None:
             _remove_from(url, digest, 1)
 
 
+def may_hold_signatures(url: str) -> bool:
+    """Whether signatures of a repository may be there; ``url`` is that of the repository. No server is asked."""
+    if urlsplit(url).scheme != "file":
+        return True
+    folder, name = os.path.split(_path(url))
+    try:
+        with os.scandir(folder or "/") as entries:
+            return any(entry.name.startswith(f"{name}@") for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # to read them will say what is wrong
+        return True
+
+
 def why_not_written(url: str) -> str:
     """Why signatures cannot be written there, ``""``: they can."""
     scheme = urlsplit(url).scheme

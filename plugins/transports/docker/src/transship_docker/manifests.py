@@ -20,6 +20,9 @@ from transship_docker.errors import RegistryError, while_doing
 
 ACCEPTED_TYPES = (OCI_MANIFEST, DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, DOCKER_SCHEMA1, DOCKER_LIST, OCI_INDEX)
 
+ACCEPT_HEADERS = [("Accept", media_type) for media_type in ACCEPTED_TYPES]
+"""The types that we understand, as a registry is told."""
+
 _MEDIA_TYPE_LIMIT = 255
 
 
@@ -41,14 +44,14 @@ def request_manifest(client: RegistryClient, image: DockerReference) -> RawManif
     response = client.request(
         "GET",
         f"/v2/{image.path}/manifests/{image.digest or image.tag}",
-        headers=[("Accept", media_type) for media_type in ACCEPTED_TYPES],
+        headers=ACCEPT_HEADERS,
     )
-    raw = RawManifest(response.content, _media_type(response.headers.get("content-type", "")))
+    raw = RawManifest(response.content, declared_media_type(response.headers.get("content-type", "")))
     _check(raw, image, response.headers.get("docker-content-digest", ""))
     return raw
 
 
-def _media_type(declared: str) -> str:
+def declared_media_type(declared: str) -> str:
     """The type without its parameters, ``""`` if it is none."""
     media_type = declared.partition(";")[0].strip().lower()
     is_sound = media_type.count("/") == 1 and media_type.isascii() and media_type.isprintable()

@@ -19,6 +19,7 @@ from transship_docker.uploads import SUCCESS, upload_location
 if TYPE_CHECKING:
     from transship_docker.http import httpx
 
+_MEMORY_LIMIT = 20_000
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
@@ -63,21 +64,30 @@ class BlobFinder:
                 continue
         return None
 
+    def forget_all(self) -> None:
+        """Ask again about every blob."""
+        with self._lock:
+            self._known.clear()
+
     def note(self, digest: Digest, size: int) -> None:
         """Know that the repository has a blob."""
-        with self._lock:
-            self._known[digest] = size
+        self._remember(digest, size)
         self._cache.note(self._client.host, self._image.path, [digest])
 
     def _asked(self, digest: Digest) -> int | None:
         with while_doing(f"checking whether a blob {digest} exists in {self._image.name}"):
             size = self._size_in(self._image.path, digest)
         if size is None:
-            with self._lock:
-                self._known[digest] = None
+            self._remember(digest, None)
         else:
             self.note(digest, size)
         return size
+
+    def _remember(self, digest: Digest, size: int | None) -> None:
+        with self._lock:
+            while len(self._known) >= _MEMORY_LIMIT:
+                del self._known[next(iter(self._known))]
+            self._known[digest] = size
 
     def _size_in(self, repository: str, digest: Digest, extra_scope: str = "") -> int | None:
         path = f"/v2/{repository}/blobs/{digest}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -28,6 +28,7 @@ _IDLE_TIMEOUT = 90.0
 _HEAD_PATIENCE = 1.5
 _SLICE = 0.25
 _PIECE = 256 << 10
+_BIG_PIECE = 1 << 20
 _REDIRECTS = 10
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _SAME_METHOD_STATUSES = (307, 308)
@@ -38,14 +39,23 @@ Body = bytes | Iterable[bytes] | None
 class Network:
     """Sends requests. Several threads may use one at the same time.
 
-    ``insecure``: a redirect may lead from https to http.
+    ``insecure``: a redirect may lead from https to http. ``debug`` is told of each request and how it ended.
     """
 
-    def __init__(self, tls: ssl.SSLContext, cancellation: Cancellation, user_agent: str, *, insecure: bool) -> None:
+    def __init__(
+        self,
+        tls: ssl.SSLContext,
+        cancellation: Cancellation,
+        user_agent: str,
+        *,
+        insecure: bool,
+        debug: Callable[[str], None] = lambda message: None,
+    ) -> None:
         self._tls = tls
         self._cancellation = cancellation
         self._user_agent = user_agent
         self._insecure = insecure
+        self._debug = debug
         self._lock = threading.Lock()
         self._transports: dict[tuple[str, bool], httpx.HTTPTransport] = {}
 
@@ -65,14 +75,14 @@ class Network:
 
         ``authorization`` is sent to the first origin only, and never again after another one was asked. With
         ``public_only`` no private address is connected to; with ``same_host_only`` redirects to other hosts are
-        not followed. Raises ``NetworkError``.
+        not followed, nor, with ``content``, those to other origins: it may hold a secret. Raises ``NetworkError``.
         """
         for _ in range(_REDIRECTS + 1):
             response = self._send_once(
                 self._request(method, url, headers, content, authorization, stall_timeout), public_only
             )
             target = _redirect_target(response, method, content)
-            if not target or (same_host_only and origin_of(target)[1] != origin_of(url)[1]):
+            if not target or (same_host_only and not _is_same_service(target, url, content)):
                 return response
             response.close()
             if origin_of(target) != origin_of(url):
@@ -95,7 +105,10 @@ class Network:
         try:
             response = self._transport(url, public_only).handle_request(request)
         except (httpx.HTTPError, OSError, ValueError) as error:
-            raise network_error(error, request.method, url) from error
+            failure = network_error(error, request.method, url)
+            self._debug(str(failure))
+            raise failure from error
+        self._debug(f"{request.method} {redacted(url)}: {response.status_code}")
         response.request = request
         stream = response.extensions.get("network_stream")
         if isinstance(stream, _Stream):
@@ -147,6 +160,32 @@ class Network:
         return transport
 
 
+def rest_of_body(response: httpx.Response, size: int) -> Iterator[memoryview] | None:
+    """The last ``size`` bytes of a body, none of which was read yet, straight from the connection; None: it cannot be.
+
+    Nothing else can be read from the answer, nor can its connection be used again. A piece is valid until the next
+    one. Raises ``httpx.HTTPError``.
+    """
+    stream = response.extensions.get("network_stream")
+    return _rest(stream, response, size) if isinstance(stream, _Stream) else None
+
+
+def _rest(stream: _Stream, response: httpx.Response, size: int) -> Iterator[memoryview]:
+    timeout = response.request.extensions["timeout"]["read"]
+    buffer = memoryview(bytearray(min(size, _BIG_PIECE)))
+    while size:
+        try:
+            count = stream.read_into(buffer[:size], timeout)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(str(error)) from error
+        except OSError as error:
+            raise httpx.ReadError(str(error)) from error
+        if not count:
+            raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
+        yield buffer[:count]
+        size -= count
+
+
 def network_error(error: Exception, method: str, url: str) -> NetworkError:
     """``error`` of the HTTP library in the words that users know."""
     reason, may_pass = described(error, url)
@@ -168,6 +207,12 @@ def _redirect_target(response: httpx.Response, method: str, content: Body) -> st
     if not is_repeatable or not (content is None or isinstance(content, bytes)):
         return ""
     return absolute_url(location, str(response.request.url))
+
+
+def _is_same_service(target: str, url: str, content: Body) -> bool:
+    if content is None:
+        return origin_of(target)[1] == origin_of(url)[1]
+    return origin_of(target) == origin_of(url)
 
 
 def absolute_url(location: str, base: str) -> str:
@@ -229,14 +274,19 @@ class _Stream(httpcore.NetworkStream):
         if self._buffer is None:
             self._buffer = memoryview(bytearray(_PIECE))
         try:
-            count = self._receive(self._buffer, timeout)
-            if self._is_tls and count:
-                count += self._receive_what_is_there(self._buffer[count:])
+            count = self.read_into(self._buffer, timeout)
         except TimeoutError as error:
             raise httpcore.ReadTimeout(str(error)) from error
         except OSError as error:
             raise httpcore.ReadError(str(error)) from error
         return bytes(self._buffer[:count])
+
+    def read_into(self, buffer: memoryview, timeout: float | None = None) -> int:
+        """Read what there is, at least one byte; 0: there will be none. Raises ``OSError``."""
+        count = self._receive(buffer, timeout)
+        if self._is_tls and count:
+            count += self._receive_what_is_there(buffer[count:])
+        return count
 
     def _receive(self, buffer: memoryview, timeout: float | None) -> int:
         limit = STALL_TIMEOUT if timeout is None else timeout

@@ -153,7 +153,10 @@ def _token_of(response: httpx.Response, doing: str, secrets: Sequence[str]) -> _
         message = f"unable to retrieve auth token: invalid username/password: {reason}"
         raise RegistryError(message, status=status, code="UNAUTHORIZED", url=url)
     phrase = printable(f"{status} {response.reason_phrase}")
-    raise RegistryError(f"{doing}: received unexpected HTTP status: {phrase}", status=status, url=url)
+    message = f"{doing}: received unexpected HTTP status: {phrase}"
+    if status == 404:  # it is the token service that is not there: that says nothing of what the token is for
+        raise TransportError(message)
+    raise RegistryError(message, status=status, url=url)
 
 
 def _parsed(body: bytes, url: str) -> _Token:
