@@ -48,7 +48,7 @@ def transship(folder: Path, *arguments: str, timeout: float = 300, **environment
 
 # The program, imported once; each run of it is a process of its own, forked from there.
 _NURSERY = """
-import gc, json, os, signal, sys
+import gc, json, os, signal, sys, threading
 from transship.cli.application import Application
 exec(sys.argv[1])
 gc.freeze()
@@ -61,7 +61,13 @@ for line in sys.stdin:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(os.open(request["stdout"], os.O_WRONLY | os.O_CREAT, 0o600), 1)
         os.dup2(os.open(request["stderr"], os.O_WRONLY | os.O_CREAT, 0o600), 2)
-        sys.exit(Application().run(request["arguments"]))
+        code = Application().run(request["arguments"])
+        for thread in threading.enumerate():
+            if not (thread.daemon or thread is threading.main_thread()):
+                thread.join()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # to tear down what came with the fork would cost more than the run
     _, status, usage = os.wait4(child, 0)
     print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss << 10]), flush=True)
 """
@@ -76,9 +82,7 @@ class Nursery:
     def __init__(self, preparation: str, *, timeout: int) -> None:
         command = [sys.executable, "-c", _NURSERY, preparation]
         self._timeout = timeout
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def transship(self, folder: Path, *arguments: str, **environment: str) -> Finished:
         """Run it. ``folder`` takes what it says."""
