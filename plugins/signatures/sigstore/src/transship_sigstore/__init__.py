@@ -1,0 +1,1 @@
+"""The sigstore plugin of transship."""
