@@ -61,7 +61,8 @@ def parse_payload(data: bytes, kind: str, *, allows_null_optional: bool = False)
     critical = _object(document["critical"], "critical")
     _require_keys(critical, {"type", "image", "identity"}, "critical")
     if critical["type"] != kind:
-        raise SignatureError(f"Unrecognized signature type {json.dumps(_text(critical['type'], 'critical.type'))[1:-1]}")
+        found = json.dumps(_text(critical["type"], "critical.type"))[1:-1]
+        raise SignatureError(f"Unrecognized signature type {found}")
     image = _object(critical["image"], "critical.image")
     _require_keys(image, {"docker-manifest-digest"}, "critical.image")
     identity = _object(critical["identity"], "critical.identity")
