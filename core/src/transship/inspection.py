@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from transship.errors import InvalidManifestError, ListingRefusedError, TransshipError, UnsupportedError
 from transship.image.digest import Digest
@@ -23,8 +23,7 @@ class OpeningError(TransshipError):
     """An image cannot be opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class InspectedImage:
+class InspectedImage(NamedTuple):
     """One image.
 
     ``raw`` is what the reference names, an index perhaps; ``manifest`` is the image that was chosen from it, and

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from transship.decompression import decompressed
 from transship.discovery import PluginManager
@@ -15,8 +16,7 @@ from transship.plugin.mechanism import SignatureStore
 from transship.plugin.transport import Reference, Transport
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A reference with the transport that reads it and the context to open it in.
 
     ``store`` keeps signatures beside those of a source's transport, and instead of a destination's.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from transship.errors import TransportError
 from transship.plugin.cancellation import Cancellation
@@ -28,8 +27,7 @@ _RETRYABLE = {
 _MOST_DOUBLINGS = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Retries:
+class Retries(NamedTuple):
     """``times`` further attempts, each after ``delay`` seconds; 0: after 1, 2, 4 … seconds."""
 
     times: int = 0

@@ -560,7 +560,7 @@ class TestSigning:
                 options=CopyOptions(sign_identity=IMAGE),
                 on_event=events.append,
             )
-        told = [(event.number, event.count) for event in events if isinstance(event, CreatingSignature)]
+        told = [(event.number, event.total) for event in events if isinstance(event, CreatingSignature)]
         assert told == [(1, 2), (2, 2)]
 
     def test_dry_run_signs_nothing(self, sealing):

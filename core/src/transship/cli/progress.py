@@ -96,15 +96,15 @@ def line_of(event: Event) -> str:
         case CheckingSignatureSupport():
             return f"Checking if image {'list ' if event.of_index else ''}destination supports signatures"
         case IndexStarted():
-            return f"Copying {event.count} images generated from {event.total} images in list"
+            return f"Copying {event.chosen} images generated from {event.total} images in list"
         case InstanceStarted():
-            return f"Copying image {event.digest} ({event.number}/{event.count})"
+            return f"Copying image {event.digest} ({event.number}/{event.total})"
         case ReferrerStarted():
             return f"Copying {event.digest}, which refers to {event.subject}"
         case WritingManifest():
             return f"Writing manifest {'list ' if event.of_index else ''}to image destination"
         case CreatingSignature():
-            return f"Creating signature{f' {event.number}' if event.count > 1 else ''}: {event.description}"
+            return f"Creating signature{f' {event.number}' if event.total > 1 else ''}: {event.description}"
         case ImagePresent():
             return "Skipping: image already present at destination"
         case StoringSignatures():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from transship.copy.blobs import put_bytes, read_config
 from transship.copy.layers import copy_layers
@@ -45,8 +46,7 @@ class WrittenImage(WrittenManifest):
     compressions: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
+class _Work(NamedTuple):
     """One image on its way to one target."""
 
     target: Target

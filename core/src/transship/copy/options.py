@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from transship.image.digest import Digest
 from transship.image.platform import Platform, PlatformRequest
@@ -55,8 +56,7 @@ class CopyOptions:
     sign_identity: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CopyResult:
+class CopyResult(NamedTuple):
     """What was written to one destination.
 
     ``destination`` is its reference as text. ``digest`` and ``media_type`` are those of the manifest or index that

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from transship.errors import UnsupportedError
 from transship.image.descriptor import Descriptor
@@ -23,8 +23,7 @@ from transship.plugin.compression import Compression
 from transship.plugin.transport import LayerCompression
 
 
-@dataclass(frozen=True, slots=True)
-class TypePlan:
+class TypePlan(NamedTuple):
     """The manifest type to write, and those to try in turn if the destination rejects it."""
 
     preferred: str
@@ -84,8 +83,7 @@ def takes_indexes(accepted: Sequence[str] | None) -> bool:
     return accepted is None or any(kind in INDEX_TYPES for kind in accepted)
 
 
-@dataclass(frozen=True, slots=True)
-class LayerTask:
+class LayerTask(NamedTuple):
     """One layer of one image.
 
     ``diff_id`` is what the config says of it, None if nothing; ``needs_diff_id``: it must be known afterwards.

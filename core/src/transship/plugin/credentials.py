@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Credentials:
+class Credentials(NamedTuple):
     """Who asks. ``""`` where it is not given; nothing of it ever shows in a ``repr``.
 
     ``identity_token`` is exchanged for access tokens, as OAuth2 does; ``registry_token`` is such an access token

@@ -1,35 +1,28 @@
-"""The moments of a copy that observers may see."""
+"""The moments of a copy that observers may see. ``image`` is always the source's reference as text."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from transship.image.digest import Digest
 from transship.plugin.mechanism import RequirementVerdict
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Any moment. ``image`` is the source's reference as text."""
-
-    image: str
-
-
-@dataclass(frozen=True, slots=True)
-class ImageStarted(Event):
+class ImageStarted(NamedTuple):
     """What the source names was read: a manifest or index with this digest. Comes again with each attempt."""
 
+    image: str
     digest: Digest
     media_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImageJudged(Event):
+class ImageJudged(NamedTuple):
     """The trust policy accepted or refused the manifest or index ``digest``; ``reason``: why it was refused.
 
     ``scope`` is the part of the policy that applied, as a transport and a name in it, or ``default``.
     """
 
+    image: str
     digest: Digest
     scope: str
     accepted: bool
@@ -37,78 +30,78 @@ class ImageJudged(Event):
     requirements: tuple[RequirementVerdict, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingSignatures(Event):
+class ReadingSignatures(NamedTuple):
     """The signatures of an image are about to be read, or with ``of_index`` those of an index."""
 
+    image: str
     of_index: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CheckingSignatureSupport(Event):
+class CheckingSignatureSupport(NamedTuple):
     """Signatures were found; it is checked whether the destination can hold them."""
 
+    image: str
     of_index: bool
 
 
-@dataclass(frozen=True, slots=True)
-class IndexStarted(Event):
-    """``count`` of the ``total`` members of an index are about to be copied."""
+class IndexStarted(NamedTuple):
+    """``chosen`` of the ``total`` members of an index are about to be copied."""
 
-    count: int
+    image: str
+    chosen: int
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceStarted(Event):
-    """Member ``number`` of ``count`` is about to be copied."""
+class InstanceStarted(NamedTuple):
+    """Member ``number`` of ``total`` is about to be copied."""
 
+    image: str
     digest: Digest
     number: int
-    count: int
+    total: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReferrerStarted(Event):
+class ReferrerStarted(NamedTuple):
     """What refers to ``subject`` is about to be copied; ``tag``: by which it is found, ``""``: by its subject."""
 
+    image: str
     digest: Digest
     subject: Digest
     tag: str
 
 
-@dataclass(frozen=True, slots=True)
-class BlobStarted(Event):
+class BlobStarted(NamedTuple):
     """A blob is about to be copied. ``size`` in bytes, -1 if unknown. ``key`` identifies it in later events."""
 
+    image: str
     key: int
     digest: Digest
     size: int
     is_config: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BlobProgress(Event):
+class BlobProgress(NamedTuple):
     """``done`` bytes of a blob's source were read so far."""
 
+    image: str
     key: int
     done: int
 
 
-@dataclass(frozen=True, slots=True)
-class BlobFinished(Event):
+class BlobFinished(NamedTuple):
     """A blob is at the destination. ``reused``: it was there already and nothing moved. ``size`` is as written."""
 
+    image: str
     key: int
     digest: Digest
     size: int
     reused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BlobPlanned(Event):
+class BlobPlanned(NamedTuple):
     """In a dry run: a blob of ``size`` bytes (-1 if unknown) would be written, or with ``reused`` be left alone."""
 
+    image: str
     destination: str
     digest: Digest
     size: int
@@ -116,57 +109,80 @@ class BlobPlanned(Event):
     reused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WritingManifest(Event):
+class WritingManifest(NamedTuple):
     """A manifest, or with ``of_index`` an index, is about to be written."""
 
+    image: str
     of_index: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CreatingSignature(Event):
-    """A signature is about to be made, the one with this ``number`` of ``count``, as the signer describes it."""
+class CreatingSignature(NamedTuple):
+    """A signature is about to be made, the one with this ``number`` of ``total``, as the signer describes it."""
 
+    image: str
     number: int
-    count: int
+    total: int
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureCreated(Event):
+class SignatureCreated(NamedTuple):
     """A signature over the manifest or index ``digest`` at ``destination`` was made, as the image ``identity``."""
 
+    image: str
     destination: str
     digest: Digest
     mechanism: str
     identity: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoringSignatures(Event):
+class StoringSignatures(NamedTuple):
     """Signatures are about to be written."""
 
+    image: str
     of_index: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Warned(Event):
+class Warned(NamedTuple):
     """Something that the user should know and that does not stop the copy."""
 
+    image: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFinished(Event):
+class ImageFinished(NamedTuple):
     """The image is complete at ``destination``, a reference as text; ``digest`` is that of what was written."""
 
+    image: str
     destination: str
     digest: Digest
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePresent(Event):
+class ImagePresent(NamedTuple):
     """In a sync: ``destination``, a reference as text, has the image already, and nothing moves."""
 
+    image: str
     destination: str
     digest: Digest
+
+
+Event = (
+    ImageStarted
+    | ImageJudged
+    | ReadingSignatures
+    | CheckingSignatureSupport
+    | IndexStarted
+    | InstanceStarted
+    | ReferrerStarted
+    | BlobStarted
+    | BlobProgress
+    | BlobFinished
+    | BlobPlanned
+    | WritingManifest
+    | CreatingSignature
+    | SignatureCreated
+    | StoringSignatures
+    | Warned
+    | ImageFinished
+    | ImagePresent
+)
+"""Any moment."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from transship.errors import TransshipError
 
@@ -12,8 +12,7 @@ SIGSTORE_JSON = "sigstore-json"
 _OPENPGP_FIRST_BYTES = frozenset((*range(0x88, 0x8C), *range(0x90, 0x93), *range(0xA0, 0xA4), 0xC2, 0xC4, 0xC8, 0x3D))
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """One stored signature: the name of its format, and its bytes as that format defines them."""
 
     format: str

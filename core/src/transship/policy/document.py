@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from transship.discovery import PluginManager
 from transship.errors import InvalidManifestError, PolicyError
@@ -15,8 +14,7 @@ from transship.plugin.transport import Reference
 from transship.policy.requirements import AcceptAnything, parse_requirement
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """A part of a policy: a transport and a scope in it, or with ``transport`` ``""`` the default."""
 
     transport: str = ""
@@ -26,8 +24,7 @@ class Scope:
         return f"{self.transport} {json.dumps(self.name, ensure_ascii=False)}" if self.transport else "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """What is required of images: by transport and scope, else by default. ``origin`` says where it came from."""
 
     default: tuple[Requirement, ...]
