@@ -96,10 +96,23 @@ def test_path_that_cannot_be_written_fails_before_the_copy(run, images):
     assert not os.path.exists("out")
 
 
+def test_record_that_cannot_be_finished_fails_with_its_path(run, images):
+    outcome = run("copy", "--report", "/dev/full", "oci:layout:v1", "dir:out")
+    assert outcome.code == 1
+    assert "/dev/full" in outcome.fatal
+
+
 def test_record_may_go_to_standard_output(images):
     flags = ["--insecure-policy", "copy", "-q", "--report", "/dev/stdout", "dir:folder", "dir:out"]
     told = subprocess.run([sys.executable, "-m", "transship", *flags], capture_output=True, check=True)
     assert json.loads(told.stdout)["succeeded"]
+
+
+def test_control_characters_do_not_reach_a_terminal(reported, images):
+    name = "oci:no\x9b31m\u202e\x85layout:v1"
+    _, record = reported(name, "dir:out")
+    assert record["source"] == name
+    assert (images / "report.json").read_bytes().isascii()
 
 
 def test_link_keeps_leading_nowhere_else(reported, images):

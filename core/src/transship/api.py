@@ -201,15 +201,28 @@ def open_signer(
     mechanism: str = "openpgp",
     method: str = "",
     passphrase: bytes | None = None,
+    tell: Callable[[str], None] | None = None,
+    cancellation: Cancellation | None = None,
     manager: PluginManager | None = None,
 ) -> SharedSigner:
     """Make ready to sign with ``key``: of ``openpgp`` what names a secret key to gpg, of ``sigstore`` a file.
 
     ``method`` is one of the mechanism's ways to sign, ``""``: its first. Use it in a ``with`` block, or close it.
+    ``tell`` shows the user a line, such as an address to log in at; None: nobody is there. ``cancellation`` ends
+    waiting for a login or a server.
     """
     from transship.copy import signers
+    from transship.plugin.mechanism import tell_nobody
 
-    return signers.open_signer(manager or _new_manager(), mechanism, key, method=method, passphrase=passphrase)
+    return signers.open_signer(
+        manager or _new_manager(),
+        mechanism,
+        key,
+        method=method,
+        passphrase=passphrase,
+        tell=tell or tell_nobody,
+        cancellation=cancellation,
+    )
 
 
 def verify(

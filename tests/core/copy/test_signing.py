@@ -542,6 +542,15 @@ class TestSigning:
         for name, target in zip(names, targets, strict=True):
             assert f'"{name}"'.encode() in target.stored[None][0].payload
 
+    def test_tag_of_a_destination_with_a_digest_is_what_is_signed(self, sealing):
+        image = oci_image()
+        sealing.place(IMAGE, image)
+        name = f"example.com/app:2@{image.digest}"
+        target = sealing.place(name)
+        with sealing.signer() as signer:
+            sealing.copy(name, insecure_policy=True, signers=[signer])
+        assert b'"example.com/app:2"' in target.stored[None][0].payload
+
     def test_sign_identity_replaces_the_destinations_name(self, sealing):
         sealing.place(IMAGE, oci_image())
         target = sealing.place("target")

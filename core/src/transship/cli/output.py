@@ -60,10 +60,20 @@ class Log:
         fields: dict[str, str | int] = {"exit_code": exit_code, **_facts(error)} if self.is_json else {}
         self._write("fatal", error if isinstance(error, str) else _told(error), fields)
 
+    def tell(self, text: str) -> None:
+        """What the user must read to go on, such as an address to log in at, as plain text unless lines are JSON."""
+        if self.is_json:
+            self.info(text)
+        else:
+            self._put(printable(text))
+
     def _write(self, level: str, message: str, fields: Mapping[str, str | int]) -> None:
+        self._put(self._line(self._stream or sys.stderr, level, message, fields))
+
+    def _put(self, line: str) -> None:
         stream = self._stream or sys.stderr
         try:
-            stream.write(self._line(stream, level, message, fields) + "\n")
+            stream.write(line + "\n")
             stream.flush()
         except OSError:  # a closed standard error must not hide the exit code
             return

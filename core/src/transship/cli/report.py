@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from transship.plugin.events import Event, ImageJudged, ImageStarted, SignatureCreated
-from transship.plugin.files import TemporaryFile, names_open_file, temporary_in
+from transship.plugin.files import TemporaryFile, names_open_file, reporting, temporary_in
 from transship.plugin.mechanism import RequirementVerdict
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class CopyReport:
             "destinations": [self._destination(result) for result in self._results]
             or [{"destination": text} for text in self._wanted],
         }
-        return (json.dumps(told, indent=4, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        return (json.dumps(told, indent=4) + "\n").encode("ascii")
 
     def _destination(self, result: CopyResult) -> dict[str, Any]:
         return {
@@ -127,12 +127,13 @@ def _open_report(path: str) -> Iterator[TemporaryFile | None]:
 
 
 def _publish(file: TemporaryFile | None, path: str, data: bytes) -> None:
-    if file is None:
-        with open(path, "wb") as stream:
-            stream.write(data)
-    else:
-        file.file.write(data)
-        file.publish(path)
+    with reporting("write", path):
+        if file is None:
+            with open(path, "wb") as stream:
+                stream.write(data)
+        else:
+            file.file.write(data)
+            file.publish(path)
 
 
 def _now() -> str:

@@ -100,7 +100,14 @@ def _opened(app: Application, way: _Way, key: str, passphrase: bytes | None) -> 
     flag = f"--{way.flag.replace('_', '-')}"
     try:
         return open_signer(
-            app.manager, way.mechanism, key, method=way.method, passphrase=passphrase, prompt=ask_passphrase
+            app.manager,
+            way.mechanism,
+            key,
+            method=way.method,
+            passphrase=passphrase,
+            prompt=ask_passphrase,
+            tell=app.log.tell,
+            cancellation=app.cancellation,
         )
     except UnknownPluginError as error:
         if error.name != way.mechanism or way.flag == "sign_with":

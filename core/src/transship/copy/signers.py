@@ -10,7 +10,8 @@ from transship.discovery import PluginManager
 from transship.errors import SignatureError, UnsupportedError
 from transship.image.digest import Digest
 from transship.image.reference import DockerReference
-from transship.plugin.mechanism import Signer, SigningRequest
+from transship.plugin.cancellation import Cancellation
+from transship.plugin.mechanism import Signer, SigningRequest, tell_nobody
 from transship.plugin.signature import Signature
 
 
@@ -56,10 +57,13 @@ def open_signer(
     method: str = "",
     passphrase: bytes | None = None,
     prompt: Callable[[str], bytes] = _cannot_ask,
+    tell: Callable[[str], None] = tell_nobody,
+    cancellation: Cancellation | None = None,
 ) -> SharedSigner:
     """Make ready to sign with ``key``, in words of the mechanism and its ``method``, ``""``: its first one.
 
-    ``prompt`` asks for a passphrase that was not given. Raises ``SignatureError`` or ``PluginError``.
+    ``prompt`` asks for a passphrase that was not given, ``tell`` shows the user a line, ``cancellation`` ends waiting,
+    also that of the signer. Raises ``SignatureError`` or ``PluginError``.
     """
     found = manager.signature_mechanism(mechanism)
     if not found.signing_methods:
@@ -67,5 +71,6 @@ def open_signer(
     if method and method not in found.signing_methods:
         methods = ", ".join(found.signing_methods)
         raise UnsupportedError(f"{mechanism} has no way to sign named {method!r}; it has {methods}")
-    request = SigningRequest(method or found.signing_methods[0], key, passphrase, prompt)
+    way = method or found.signing_methods[0]
+    request = SigningRequest(way, key, passphrase, prompt, tell, cancellation or Cancellation())
     return SharedSigner(mechanism, found.open_signer(request))

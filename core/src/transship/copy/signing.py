@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transship.copy.session import Session, Target, failure
 from transship.errors import CopyError, InvalidReferenceError, PolicyRejectedError, SignatureError, TransshipError
@@ -163,7 +163,8 @@ def _signed_identity(session: Session, target: Target) -> DockerReference:
         )
     if not _is_fixed(named):
         raise SignatureError(f"reference {named} can\u2019t be signed, it has neither a tag nor a digest")
-    return named
+    # Whoever pulls by the tag alone would refuse a signature for both; the digest is in the signature anyway.
+    return replace(named, digest=None) if named.tag else named
 
 
 def _is_fixed(reference: DockerReference) -> bool:

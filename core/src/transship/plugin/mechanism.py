@@ -7,7 +7,7 @@ declares, the command line by its name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from transship.errors import SignatureError, UnsupportedError
 from transship.image.digest import Digest
 from transship.image.identification import manifest_digest
 from transship.image.reference import DockerReference
+from transship.plugin.cancellation import Cancellation
 from transship.plugin.context import Context
 from transship.plugin.signature import Signature
 from transship.plugin.transport import Reference
@@ -118,17 +119,26 @@ class SignatureRequirement(Requirement):
         return "None of the signatures were accepted, reasons: " + "; ".join(verdict.reason for verdict in verdicts)
 
 
+def tell_nobody(line: str) -> None:
+    """Raise ``SignatureError``: where nobody sits, nothing can be shown."""
+    raise SignatureError("signing takes something that the user must be told, and there is nobody to tell")
+
+
 @dataclass(frozen=True, slots=True)
 class SigningRequest:
     """What to sign with: one of the mechanism's ``signing_methods``, and the key, fingerprint or file that it takes.
 
     ``passphrase`` is None where none was given; ``prompt`` then asks the user, with the text to show, or raises.
+    ``tell`` shows the user a line, such as an address to log in at, or raises. ``cancellation`` ends all waiting, also
+    that of the signer.
     """
 
     method: str
     key: str
     passphrase: bytes | None
     prompt: Callable[[str], bytes]
+    tell: Callable[[str], None] = tell_nobody
+    cancellation: Cancellation = field(default_factory=Cancellation)
 
     def __repr__(self) -> str:
         return f"SigningRequest({self.method!r}, {self.key!r}, …)"

@@ -97,7 +97,7 @@ class TestKeyrings:
         verdict = requirement(keyPaths=[keyring("ed25519", "rsa"), revocation]).evaluate(good)
         assert not verdict.accepted
 
-    @pytest.mark.parametrize("broken", ["missing", "folder", "fifo", "device", "rubbish"])
+    @pytest.mark.parametrize("broken", ["missing", "folder", "fifo", "device", "rubbish", "zero\0byte"])
     def test_one_of_several_is_unusable(self, broken, good, keyring, tmp_path):
         path = tmp_path / broken
         if broken == "folder":

@@ -33,6 +33,19 @@ from sigstore_authorities import (
     utf8_string,
 )
 
+from transship.plugin.cancellation import Cancellation
+
+
+class NoWait(Cancellation):
+    """Waits no time, and remembers for how many seconds it was asked to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def wait(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
 
 class Request(NamedTuple):
     method: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 import time
 import urllib.error
@@ -9,10 +11,11 @@ import urllib.request
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sigstore_services import NoWait, make_token
 from sigstore_services import Provider as ProviderServer
-from sigstore_services import make_token
 
-from transship.errors import SignatureError
+from transship.errors import DeadlineExceededError, SignatureError
+from transship.plugin.cancellation import Cancellation
 from transship_sigstore import browser_grant, device_grant
 from transship_sigstore.oidc import Client, IdToken, Provider
 
@@ -28,6 +31,10 @@ def server():
 @pytest.fixture
 def told():
     return []
+
+
+def discover(server, cancellation=None) -> Provider:
+    return Provider.discover(server.url, cancellation or Cancellation())
 
 
 def no_question(text: str) -> bytes:
@@ -48,18 +55,17 @@ def browse(url: str) -> bool:
 
 @pytest.fixture
 def by_device(server, told):
-    pauses = []
-
     def log_in(client=CLIENT):
-        return device_grant.log_in(Provider.discover(server.url), client, told.append, pauses.append), pauses
+        cancellation = NoWait()
+        return device_grant.log_in(discover(server, cancellation), client, told.append), cancellation.pauses
 
     return log_in
 
 
 @pytest.fixture
 def by_browser(server, told):
-    def log_in(open_browser=browse, ask=no_question, client=CLIENT):
-        return browser_grant.log_in(Provider.discover(server.url), client, told.append, ask, open_browser)
+    def log_in(open_browser=browse, ask=no_question, client=CLIENT, cancellation=None):
+        return browser_grant.log_in(discover(server, cancellation), client, told.append, ask, open_browser)
 
     return log_in
 
@@ -83,7 +89,7 @@ def test_refusal_on_another_device_is_told(server, by_device, reason):
 def test_code_that_nobody_enters_expires(server, told):
     server.pending, server.lifetime = ["authorization_pending"] * 9, 1
     with pytest.raises(SignatureError):
-        device_grant.log_in(Provider.discover(server.url), CLIENT, told.append, lambda seconds: time.sleep(0.6))
+        device_grant.log_in(discover(server), CLIENT, told.append)
     assert 1 <= len(server.pending) < 9
 
 
@@ -129,6 +135,52 @@ def test_wrong_state_is_not_taken_for_an_answer(by_browser):
 
     assert by_browser(open_browser).subject
     assert statuses == [404, 404, 404]
+
+
+@pytest.mark.parametrize(
+    "line", [b"GET //[ HTTP/1.1", b"POST /auth/callback HTTP/1.1", b"\xff\xfe", b"GET /\xff?state=\xff HTTP/1.1"]
+)
+def test_odd_request_is_not_taken_for_an_answer_and_not_told(by_browser, capfd, line):
+    def open_browser(url):
+        port = urlsplit(parse_qs(urlsplit(url).query)["redirect_uri"][0]).port
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(line + b"\r\n\r\n")
+            connection.recv(1)
+        return browse(url)
+
+    assert by_browser(open_browser).subject
+    assert capfd.readouterr() == ("", "")
+
+
+def test_browser_that_hangs_up_brought_its_answer(by_browser, capfd):
+    def open_browser(url):
+        opener = urllib.request.build_opener(_NoRedirect)
+        with pytest.raises(urllib.error.HTTPError) as answer:
+            opener.open(url, timeout=10)
+        answer.value.close()
+        callback = urlsplit(answer.value.headers["Location"])
+        with socket.create_connection(("127.0.0.1", callback.port), timeout=10) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(f"GET {callback.path}?{callback.query} HTTP/1.1\r\n\r\n".encode())
+        return True
+
+    assert by_browser(open_browser).subject
+    assert capfd.readouterr() == ("", "")
+
+
+def test_waiting_for_the_browser_can_be_ended(by_browser):
+    begin = time.monotonic()
+    with pytest.raises(DeadlineExceededError):
+        by_browser(lambda url: True, cancellation=Cancellation(0.5))
+    assert time.monotonic() - begin < 5
+
+
+def test_waiting_for_another_device_can_be_ended(server, told):
+    server.pending = ["authorization_pending"] * 9
+    begin = time.monotonic()
+    with pytest.raises(DeadlineExceededError):
+        device_grant.log_in(discover(server, Cancellation(0.5)), CLIENT, told.append)
+    assert time.monotonic() - begin < 5
 
 
 def test_refusal_in_the_browser_is_told(by_browser):
@@ -183,6 +235,10 @@ def test_user_without_address_is_the_providers_word(server, by_browser):
         {"issuer": None},
         {"code_challenge_methods_supported": ["plain"]},
         {"code_challenge_methods_supported": None},
+        {"code_challenge_methods_supported": 5},
+        {"code_challenge_methods_supported": "S256"},
+        {"token_endpoint": "https://["},
+        {"token_endpoint": None},
         {"token_endpoint": "http://evil.example/token"},
         {"token_endpoint": 1},
         {"authorization_endpoint": "javascript:alert(1)"},
@@ -194,7 +250,7 @@ def test_user_without_address_is_the_providers_word(server, by_browser):
 def test_provider_that_is_odd_is_refused(server, document):
     server.document = document
     with pytest.raises(SignatureError) as error:
-        Provider.discover(server.url)
+        discover(server)
     assert "\x1b" not in str(error.value)
 
 
@@ -208,12 +264,29 @@ def test_provider_without_device_endpoint_is_told(server, by_device):
 def test_discovery_follows_nothing(server, status):
     server.faults = [(status, b"", {"Location": f"{server.url}/.well-known/openid-configuration"})]
     with pytest.raises(SignatureError, match=str(status)):
-        Provider.discover(server.url)
+        discover(server)
+
+
+SOME = make_token({"sub": "ann"})
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a.b", "a.b.c.d", "a.*.c", "a.AAAA.c", "a.e30.c", make_token({"email": "x", "sub": "y"}), "x" * 100_000],
+    [
+        "",
+        "a.b",
+        "a.b.c.d",
+        SOME + "\n",
+        SOME + "\r\nX: y",
+        SOME + "\xe9",
+        "Bearer " + SOME,
+        "a.*.c",
+        "a.AAAA.c",
+        "a.e30.c",
+        make_token({"email": "x", "sub": "y"}),
+        "x" * 100_000,
+    ],
+    ids=range(12),
 )
 def test_token_that_is_none_is_refused(text):
     with pytest.raises(SignatureError) as error:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from sigstore_authorities import encoded, public_der, public_pem, sign
-from sigstore_services import Rekor
+from sigstore_services import NoWait, Rekor
 
 from transship.errors import SignatureError
 from transship_sigstore.keys import generate_key
@@ -25,14 +25,19 @@ def rekor():
 
 
 @pytest.fixture
-def pauses():
-    return []
+def cancellation():
+    return NoWait()
 
 
 @pytest.fixture
-def upload(rekor, pauses):
+def pauses(cancellation):
+    return cancellation.pauses
+
+
+@pytest.fixture
+def upload(rekor, cancellation):
     def send(url=rekor.url, signature=SIGNATURE):
-        return RekorLog(url, pauses.append).upload(public_pem(KEY), signature, PAYLOAD)
+        return RekorLog(url, cancellation).upload(public_pem(KEY), signature, PAYLOAD)
 
     return send
 

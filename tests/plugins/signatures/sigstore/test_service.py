@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import socket
 import ssl
+import threading
+import time
 
 import pytest
 import trustme
 from sigstore_services import Server
 
-from transship.errors import SignatureError
-from transship_sigstore.service import UnreachableError, ask, base_url, is_loopback, require_url
+from transship.errors import CancelledError, DeadlineExceededError, SignatureError
+from transship.plugin.cancellation import Cancellation
+from transship_sigstore import service
+from transship_sigstore.service import UnreachableError, base_url, is_loopback, require_url
+
+ask = functools.partial(service.ask, cancellation=Cancellation())
 
 
 class Echo(Server):
@@ -70,6 +78,72 @@ def test_long_answer_is_refused(server):
         ask("GET", server.url)
 
 
+HEAD = b"HTTP/1.1 200 OK\r\n"
+ENDLESS = {
+    "header": (HEAD + b"X: ", b"a"),
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body": (HEAD + b"Content-Length: 100000\r\n\r\n", b"a"),
+    "chunk extension": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;", b"a"),
+}
+
+
+@pytest.fixture
+def endless():
+    """Starts servers that send ``first``, and then ``more`` again and again; the event is set when nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        gone = threading.Event()
+
+        def start(first, more):
+            def serve():
+                connection, _ = listener.accept()
+                with connection:
+                    connection.settimeout(0.05)
+                    try:
+                        connection.sendall(first)
+                        while True:
+                            connection.sendall(more)
+                            try:
+                                if not connection.recv(1 << 16):
+                                    break
+                            except TimeoutError:
+                                continue
+                    except OSError:
+                        pass
+                gone.set()
+
+            threading.Thread(target=serve, daemon=True).start()
+            return f"http://127.0.0.1:{listener.getsockname()[1]}", gone
+
+        yield start
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_answer_without_end_is_given_up(endless, monkeypatch, kind):
+    monkeypatch.setattr(service, "_DEADLINE", 0.5)
+    url, gone = endless(*ENDLESS[kind])
+    with pytest.raises(UnreachableError):
+        ask("GET", url)
+    assert gone.wait(5)
+
+
+def test_waiting_for_an_answer_can_be_ended(endless):
+    url, _ = endless(b"", b"")
+    begin = time.monotonic()
+    with pytest.raises(DeadlineExceededError):
+        service.ask("GET", url, cancellation=Cancellation(0.3))
+    cancelled = Cancellation()
+    cancelled.cancel()
+    with pytest.raises(CancelledError):
+        service.ask("GET", url, cancellation=cancelled)
+    assert time.monotonic() - begin < 5
+
+
+def test_secret_that_is_longer_than_what_is_shown_is_not_shown(server):
+    secret = "s3cret" * 1000
+    server.faults = [(400, f"your token is bad: {secret}".encode())]
+    assert "s3cret" not in str(ask("GET", server.url).failure((secret,)))
+
+
 def test_failure_shows_what_prints_and_no_secret(server):
     server.faults = [(400, b"\x1b[2J your t0ken is bad" + b"x" * 5000)]
     text = str(ask("GET", server.url).failure(("t0ken", "")))
@@ -114,6 +188,7 @@ def test_this_machine_is_known_by_its_address(url, local):
         "https://example.com/a b",
         "https://example.com/\r\nX: y",
         "https://exämple.com",
+        "https://example.com/" + "a" * 10_000,
         "file:///etc/passwd",
         "http://example.com",
         "http://localhost@example.com",
@@ -123,6 +198,7 @@ def test_other_addresses_are_refused(url):
     with pytest.raises(SignatureError) as error:
         require_url(url, "url")
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 500
 
 
 def test_addresses_are_taken_as_they_are():

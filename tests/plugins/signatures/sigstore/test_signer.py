@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from sigstore_authorities import EMAIL, Authority, encoded, pem, public_pem
 from sigstore_services import Fulcio, Provider, Rekor, make_token
 from sigstore_world import BUNDLE, CERTIFICATE, CHAIN, IMAGE, NAME, SIGNATURE, verdict
 
+from transship import api
 from transship.errors import SignatureError
 from transship.image.reference import DockerReference
 from transship.plugin.mechanism import SigningRequest
@@ -261,6 +263,38 @@ def test_token_that_the_server_repeats_is_not_shown(parameters, provider, fulcio
     assert token[:20] not in str(error.value)
 
 
+def test_long_token_that_the_server_repeats_is_not_shown(parameters, fulcio):
+    token = make_token({"sub": "ann", "groups": ["team"] * 1000})
+    fulcio.faults = [(400, f"bad token {token}".encode())]
+    members = {"fulcioURL": fulcio.url, "oidcMode": "staticToken", "oidcIDToken": token}
+    with pytest.raises(SignatureError) as error:
+        open_signer("parameters", parameters(fulcio=members))
+    assert token[:20] not in str(error.value)
+
+
+@pytest.mark.parametrize("end", ["\n", " ", "\r\n"])
+def test_white_space_around_a_token_does_not_matter(parameters, provider, fulcio, end):
+    members = {"fulcioURL": fulcio.url, "oidcMode": "staticToken", "oidcIDToken": provider.token() + end}
+    open_signer("parameters", parameters(fulcio=members)).close()
+
+
+@pytest.mark.parametrize("end", ["\r\nX-Injected: y", "\xe9", "\0"])
+def test_token_that_fits_no_header_is_neither_sent_nor_shown(parameters, provider, fulcio, end):
+    token = provider.token()
+    members = {"fulcioURL": fulcio.url, "oidcMode": "staticToken", "oidcIDToken": token + end}
+    with pytest.raises(SignatureError) as error:
+        open_signer("parameters", parameters(fulcio=members))
+    assert token[:20] not in str(error.value)
+    assert not fulcio.requests
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"], ids=["NUL", "half a pair"])
+def test_name_that_no_file_can_have_is_told(parameters, key_file, name):
+    for members in ({"privateKeyFile": name}, {"privateKeyFile": str(key_file), "privateKeyPassphraseFile": name}):
+        with pytest.raises(SignatureError):
+            open_signer("parameters", parameters(**members))
+
+
 def test_certificate_for_another_key_is_refused(authority, parameters, provider, fulcio):
     leaf = authority[1].leaf(generate_key())
     fulcio.faults = [(201, pem(leaf))]
@@ -324,3 +358,58 @@ def test_login_becomes_a_certificate(authority, parameters, provider, fulcio, re
         fulcio_policy(authority, provider, rekor), Signature.parse((tmp_path / "signed" / "signature-1").read_bytes())
     )
     assert found.accepted, found.reason
+
+
+@pytest.fixture
+def logging_in(parameters, provider, fulcio, tmp_path):
+    """Starts a copy that waits until somebody logs in on another device, and returns when it has said so."""
+    provider.pending = ["authorization_pending"] * 100
+    write_dir(IMAGE, tmp_path / "image")
+    login = {"fulcioURL": fulcio.url, "oidcMode": "deviceGrant", "oidcIssuerURL": provider.url}
+    path = parameters(fulcio={**login, "oidcClientID": provider.client_id, "oidcClientSecret": provider.client_secret})
+
+    def start(*flags):
+        signing = ["--sign-by-sigstore", path, "--sign-identity", NAME]
+        command = [TRANSSHIP, "--insecure-policy", *flags, "copy", *signing, "dir:image", "dir:signed"]
+        program = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        programs.append(program)
+        return program, program.stderr.readline()
+
+    programs = []
+    yield start
+    for program in programs:
+        program.kill()
+        program.communicate(timeout=10)
+
+
+def test_login_ends_with_the_command_timeout(logging_in):
+    program, line = logging_in("--command-timeout", "3s")
+    assert "ABCD-EFGH" in line
+    _, rest = program.communicate(timeout=20)
+    assert program.returncode == 1
+    assert "Traceback" not in rest
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_login_can_be_interrupted(logging_in, number, code):
+    program, line = logging_in()
+    assert "ABCD-EFGH" in line
+    program.send_signal(number)
+    _, rest = program.communicate(timeout=10)
+    assert program.returncode == code
+    assert "Traceback" not in rest
+
+
+def test_how_to_log_in_is_told_in_json(logging_in):
+    _, line = logging_in("--log-format", "json")
+    assert "ABCD-EFGH" in json.loads(line)["msg"]
+
+
+def test_library_tells_nobody_unless_it_is_asked_to(parameters, provider, fulcio):
+    login = {"fulcioURL": fulcio.url, "oidcMode": "deviceGrant", "oidcIssuerURL": provider.url}
+    path = parameters(fulcio={**login, "oidcClientID": provider.client_id, "oidcClientSecret": provider.client_secret})
+    with pytest.raises(SignatureError):
+        api.open_signer(str(path), mechanism="sigstore", method="parameters")
+    told = []
+    api.open_signer(str(path), mechanism="sigstore", method="parameters", tell=told.append).close()
+    assert "ABCD-EFGH" in told[0]

@@ -6,6 +6,7 @@ import base64
 import ipaddress
 import json
 import os
+import time
 
 import pytest
 from cryptography import x509
@@ -324,6 +325,12 @@ def test_unreadable_key_accepts_nothing(world, tmp_path, make):
         assert "key.pub" in found.reason
 
 
+@pytest.mark.parametrize("path", ["a\0b", "a\ud800b"], ids=["NUL", "half a pair"])
+def test_name_that_no_file_can_have_accepts_nothing(world, path):
+    assert verdict({"keyPath": path}, world.with_key()).reason
+    assert not verdict({"keyPath": path}, world.with_key()).accepted
+
+
 # What the log promised.
 
 
@@ -639,6 +646,29 @@ def test_good_variants_of_certificates_are_accepted(world):
         assert found.accepted, found.reason
     direct = world.certified(world.root.leaf(world.leaf_key), chain=())
     assert verdict(world.fulcio_policy(), direct).accepted
+
+
+def _twins(authority, number):
+    """Certificates for the name and key of ``authority`` that it made for itself."""
+    extensions = [(x509.BasicConstraints(ca=True, path_length=None), True), (key_usage(key_cert_sign=True), True)]
+    return [authority.issue(authority.key, authority.title, extensions) for _ in range(number)]
+
+
+def test_authority_that_certifies_itself_does_no_harm(world):
+    twins = _twins(world.intermediate, 1)
+    found = verdict(world.fulcio_policy(), world.certified(chain=(world.intermediate.certificate, *twins, *twins)))
+    assert found.accepted, found.reason
+
+
+@pytest.mark.parametrize("number", [3, 9])
+def test_maze_of_certificates_is_refused_at_once(world, number):
+    maze = Authority.root("maze")
+    leaf = maze.leaf(world.leaf_key)
+    begin = time.monotonic()
+    found = verdict(world.fulcio_policy(), world.certified(leaf, chain=(*_twins(maze, number), maze.certificate)))
+    assert not found.accepted
+    assert "too many paths" in found.reason  # not found out by trying them
+    assert time.monotonic() - begin < 5
 
 
 ADDRESS = ipaddress.ip_address("192.0.2.7")

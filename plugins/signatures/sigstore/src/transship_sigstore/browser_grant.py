@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from transship.errors import SignatureError
 from transship.image.quoting import quoted
+from transship.plugin.cancellation import Cancellation
 from transship_sigstore.oidc import S256, SCOPE, Client, IdToken, Proof, Provider, refused
 
 _PATH = "/auth/callback"
@@ -42,7 +43,7 @@ def log_in(
         address = _address(provider, client, callback, proof, nonce)
         if open_browser(address):
             tell(f"Your browser will now be opened to:\n{address}")
-            code = callback.wait()
+            code = callback.wait(provider.cancellation)
         else:
             tell(f"Go to the following link in a browser:\n\n\t{address}")
             code = ask_user("Enter verification code: ").decode("utf-8", "replace").strip()
@@ -73,15 +74,21 @@ def _address(provider: Provider, client: Client, callback: _Callback, proof: Pro
     return f"{provider.authorization_endpoint}{separator}{urlencode(query)}"
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: whoever asks something odd or hangs up is no concern of the user."""
+
+
 class _Callback:
     """A server for the one request with which the browser comes back."""
 
     def __init__(self) -> None:
         self.state = secrets.token_urlsafe(24)
         self._answers: SimpleQueue[tuple[str, str]] = SimpleQueue()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
 
     @property
@@ -89,10 +96,11 @@ class _Callback:
         # providers know programs by this name, not by the address
         return f"http://localhost:{self._server.server_address[1]}{_PATH}"
 
-    def wait(self) -> str:
+    def wait(self, cancellation: Cancellation) -> str:
         """The code that the provider sent; raise ``SignatureError``."""
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
+            cancellation.check()
             try:
                 code, error = self._answers.get(timeout=0.25)
             except Empty:
@@ -125,12 +133,14 @@ class _Callback:
                     self.send_error(404)  # not our provider's answer: keep waiting for that
                     return
                 code, error = fields.get("code", [""])[0], fields.get("error", [""])[0]
-                self.send_response(200)
-                self.send_header("Content-Type", "text/html; charset=utf-8")
-                self.send_header("Content-Length", str(len(_PAGE)))
-                self.end_headers()
-                self.wfile.write(_PAGE)
-                answers.put((code, error or ("" if code else "no code")))
+                try:
+                    self.send_response(200)
+                    self.send_header("Content-Type", "text/html; charset=utf-8")
+                    self.send_header("Content-Length", str(len(_PAGE)))
+                    self.end_headers()
+                    self.wfile.write(_PAGE)
+                finally:  # a browser that has gone brought its answer all the same
+                    answers.put((code, error or ("" if code else "no code")))
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing: requests hold the code."""

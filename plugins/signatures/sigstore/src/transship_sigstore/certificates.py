@@ -19,6 +19,7 @@ from transship_sigstore.pem import read_pem
 
 MALFORMED = (
     ValueError,
+    KeyError,  # older releases, for names of unknown string types
     UnsupportedAlgorithm,
     x509.InvalidVersion,
     x509.DuplicateExtension,
@@ -30,6 +31,8 @@ MALFORMED = (
 _LABEL = "CERTIFICATE"
 _loading = threading.Lock()  # filters of warnings are those of all threads
 _CHAIN_LIMIT = 10
+_DEPTH = 8  # of a path, as the library has it
+_STEPS_LIMIT = 100
 _NOISE = re.compile(
     r"validation failed: |candidates exhausted: |Python extension validator failed: ValueError: "
     r"| \(encountered processing .*"
@@ -88,11 +91,30 @@ def require_path(
     builder = verification.PolicyBuilder().store(verification.Store(roots)).time(time)
     policies = builder.extension_policies(ca_policy=_ca_policy(), ee_policy=_leaf_policy())
     try:
+        _require_few_paths(leaf, roots, intermediates)
         policies.build_client_verifier().verify(leaf, list(intermediates))
     except (verification.VerificationError, *MALFORMED) as error:
         reason = _NOISE.sub("", str(error))
         # "veryfing" is how the message has always been spelled
         raise SignatureError(f"veryfing leaf certificate failed: x509: {_FAMILIAR.get(reason, reason)}") from None
+
+
+def _require_few_paths(
+    leaf: x509.Certificate, roots: Sequence[x509.Certificate], intermediates: Sequence[x509.Certificate]
+) -> None:
+    """Raise ``SignatureError`` if there are too many ways to go by names: older releases of the library try them all.
+
+    Four intermediates of one name keep those busy for minutes, eight for ever.
+    """
+    issuers: dict[x509.Name, list[x509.Certificate]] = {}
+    for intermediate in intermediates:
+        issuers.setdefault(intermediate.subject, []).append(intermediate)
+    ends, steps = [leaf], 0
+    for _ in range(_DEPTH):
+        ends = [issuer for end in ends if end not in roots for issuer in issuers.get(end.issuer, ())]
+        steps += len(ends)
+        if steps > _STEPS_LIMIT:
+            raise SignatureError("veryfing leaf certificate failed: x509: too many paths to an authority")
 
 
 def _leaf_policy() -> verification.ExtensionPolicy:

@@ -27,10 +27,8 @@ class _Code(NamedTuple):
     interval: int
 
 
-def log_in(
-    provider: Provider, client: Client, tell: Callable[[str], None], pause: Callable[[float], None] = time.sleep
-) -> IdToken:
-    """Let the user log in, who is told how; raise ``SignatureError``. ``pause`` waits some seconds."""
+def log_in(provider: Provider, client: Client, tell: Callable[[str], None]) -> IdToken:
+    """Let the user log in, who is told how; raise ``SignatureError``."""
     if not provider.device_endpoint:
         raise SignatureError("oidc: device authorization endpoint not returned by provider")
     proof = Proof.new()
@@ -40,7 +38,7 @@ def log_in(
     fields = {"grant_type": _GRANT, "device_code": code.device_code, "code_verifier": proof.verifier}
     end, interval = time.monotonic() + code.lifetime, code.interval
     while time.monotonic() < end:
-        pause(interval)
+        provider.cancellation.wait(interval)
         answer = provider.token(client, fields)
         if answer.status == 200:
             return provider.accept(answer, client)
@@ -54,7 +52,7 @@ def log_in(
 
 def _begin(provider: Provider, client: Client, proof: Proof) -> _Code:
     form = client.form(scope=SCOPE, code_challenge=proof.challenge, code_challenge_method=S256)
-    answer = ask("POST", provider.device_endpoint, form=form)
+    answer = ask("POST", provider.device_endpoint, form=form, cancellation=provider.cancellation)
     if answer.status != 200:
         raise answer.failure((client.secret,))
     document = answer.json()

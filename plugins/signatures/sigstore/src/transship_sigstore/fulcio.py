@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from transship.errors import SignatureError
+from transship.plugin.cancellation import Cancellation
 from transship_sigstore.certificates import MALFORMED, read_certificates
 from transship_sigstore.keys import PrivateKey, generate_key, key_der, sign, usable
 from transship_sigstore.oidc import IdToken
@@ -29,12 +30,12 @@ class Certified(NamedTuple):
         return "Certified(…)"
 
 
-def request_certificate(url: str, token: IdToken) -> Certified:
+def request_certificate(url: str, token: IdToken, cancellation: Cancellation) -> Certified:
     """Have the CA at ``url`` certify a new key for the owner of ``token``; raise ``SignatureError``."""
     address = f"{base_url(url, 'fulcioURL')}/api/v1/signingCert"
     key = generate_key()
     try:
-        answer = _asked(address, key, token)
+        answer = _asked(address, key, token, cancellation)
         leaf, *chain = _certificates(answer)
         if key_der(usable(leaf.public_key())) != key_der(key.public_key()):
             raise SignatureError("the certificate is for another key")
@@ -43,14 +44,14 @@ def request_certificate(url: str, token: IdToken) -> Certified:
     return Certified(key, _pem([leaf]), _pem(chain), leaf.not_valid_after_utc.timestamp())
 
 
-def _asked(address: str, key: PrivateKey, token: IdToken) -> Answer:
+def _asked(address: str, key: PrivateKey, token: IdToken, cancellation: Cancellation) -> Answer:
     proof = sign(key, token.subject.encode("utf-8"))
     request = {
         "publicKey": {"content": _encoded(key_der(key.public_key())), "algorithm": "ecdsa"},
         "signedEmailAddress": _encoded(proof),
     }
     headers = {"Authorization": f"Bearer {token.text}", "Accept": "application/pem-certificate-chain"}
-    answer = ask("POST", address, headers=headers, json=request)
+    answer = ask("POST", address, headers=headers, json=request, cancellation=cancellation)
     if answer.status not in _DONE:
         raise answer.failure((token.text,))
     return answer

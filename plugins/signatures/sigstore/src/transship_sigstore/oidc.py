@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -15,12 +16,14 @@ from typing import Any, NamedTuple
 from transship.errors import InvalidManifestError, SignatureError
 from transship.image.quoting import quoted
 from transship.image.strict_json import load_json_object
+from transship.plugin.cancellation import Cancellation
 from transship_sigstore.service import Answer, ask, base_url, is_loopback, require_url
 
 SCOPE = "openid email"
 S256 = "S256"
 
 _TOKEN_LIMIT = 64 << 10
+_TOKEN = re.compile(r"[\w-]+={0,2}\.[\w-]+={0,2}\.[\w-]*={0,2}", re.ASCII)  # anything else must not get into a header
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +67,19 @@ class Proof(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An OpenID provider. ``device_endpoint`` is ``""`` if it has none."""
+    """An OpenID provider. ``device_endpoint`` is ``""`` if it has none. ``cancellation`` ends waiting for it."""
 
     issuer: str
     authorization_endpoint: str
     token_endpoint: str
     device_endpoint: str
+    cancellation: Cancellation
 
     @classmethod
-    def discover(cls, url: str) -> Provider:
+    def discover(cls, url: str, cancellation: Cancellation) -> Provider:
         """Ask the provider at ``url`` what it offers (OpenID Connect Discovery 1.0); raise ``SignatureError``."""
         address = base_url(url, "oidcIssuerURL")
-        answer = ask("GET", f"{address}/.well-known/openid-configuration")
+        answer = ask("GET", f"{address}/.well-known/openid-configuration", cancellation=cancellation)
         if answer.status != 200:
             raise answer.failure()
         document = answer.json()
@@ -84,19 +88,17 @@ class Provider:
                 f"oidc: issuer did not match the issuer returned by provider, expected {quoted(url)} "
                 f"got {quoted(str(document.get('issuer')))}"
             )
-        if S256 not in (document.get("code_challenge_methods_supported") or ()):
+        methods = document.get("code_challenge_methods_supported")
+        if not isinstance(methods, list) or S256 not in methods:
             raise SignatureError(f"provider {url} does not support PKCE, which keeps others from using your login")
-        return cls(
-            url,
-            *(
-                _endpoint(document, name, url)
-                for name in ("authorization_endpoint", "token_endpoint", "device_authorization_endpoint")
-            ),
+        authorization, token, device = (
+            _endpoint(document, f"{name}_endpoint", url) for name in ("authorization", "token", "device_authorization")
         )
+        return cls(url, authorization, token, device, cancellation)
 
     def token(self, client: Client, fields: Mapping[str, str]) -> Answer:
         """What the provider answers to a request for a token."""
-        return ask("POST", self.token_endpoint, form=client.form(**fields))
+        return ask("POST", self.token_endpoint, form=client.form(**fields), cancellation=self.cancellation)
 
     def accept(self, answer: Answer, client: Client, *, nonce: str = "") -> IdToken:
         """The token in ``answer``, made by this provider for this client; raise ``SignatureError``.
@@ -141,15 +143,15 @@ def _endpoint(document: Mapping[str, Any], name: str, issuer: str) -> str:
         raise SignatureError(f"oidc: {name} is not a text")
     if not url:
         return ""
-    if is_loopback(url) and not is_loopback(issuer):
+    if is_loopback(require_url(url, name)) and not is_loopback(issuer):
         raise SignatureError(f"oidc: {name} leads to this machine")
-    return require_url(url, name)
+    return url
 
 
 def _claims(text: str) -> Mapping[str, Any]:
-    parts = text.split(".")
-    if len(parts) != 3 or len(text) > _TOKEN_LIMIT:
+    if len(text) > _TOKEN_LIMIT or not _TOKEN.fullmatch(text):
         raise SignatureError("parsing OIDC token: malformed jwt")
+    parts = text.split(".")
     try:
         data = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
     except (binascii.Error, ValueError):

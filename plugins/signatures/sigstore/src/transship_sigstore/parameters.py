@@ -124,8 +124,13 @@ def _texts(
         seen.add(name)
         if name == nested:
             inner = value
-        elif isinstance(value, yaml.ScalarNode):
+        elif isinstance(value, yaml.ScalarNode) and _is_text(value.value):
             texts[name] = "" if value.tag == "tag:yaml.org,2002:null" else value.value
         else:
             raise SignatureError(f'"{name}" must be a text')
     return texts, inner
+
+
+def _is_text(value: str) -> bool:
+    """Whether it has no half of a surrogate pair, which no file name, address or form can hold."""
+    return not any("\ud800" <= char <= "\udfff" for char in value)

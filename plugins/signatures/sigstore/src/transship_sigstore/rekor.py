@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import time
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from transship.errors import SignatureError
+from transship.plugin.cancellation import Cancellation
 from transship_sigstore.log_entry import API_VERSION, KIND, EntryTimestamp, LoggedSignature
 from transship_sigstore.pem import read_pem
 from transship_sigstore.service import Answer, UnreachableError, ask, base_url
@@ -24,12 +23,12 @@ _UUID = re.compile(r"[0-9a-fA-F]{16,128}")
 
 
 class RekorLog:
-    """The log at ``url``. ``pause`` waits some seconds between tries."""
+    """The log at ``url``."""
 
-    def __init__(self, url: str, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, url: str, cancellation: Cancellation) -> None:
         # What goes there is public, and what comes back is signed: http is as good.
         self._entries = f"{base_url(url, 'rekorURL', secret=False)}/api/v1/log/entries"
-        self._pause = pause
+        self._cancellation = cancellation
 
     def upload(self, key_or_certificate: bytes, signature: bytes, payload: bytes) -> bytes:
         """The log's promise that it has this signature, as it stands in an annotation.
@@ -63,14 +62,17 @@ class RekorLog:
     def _ask(self, method: str, url: str, entry: Any) -> Answer:
         for attempt in range(_RETRIES):
             try:
-                answer = ask(method, url, headers={"Accept": "application/json"}, json=entry)
+                answer = self._ask_once(method, url, entry)
             except UnreachableError:
                 pass
             else:
                 if answer.status not in _PASSING:
                     return answer
-            self._pause(_FIRST_PAUSE * 2**attempt)
-        return ask(method, url, headers={"Accept": "application/json"}, json=entry)
+            self._cancellation.wait(_FIRST_PAUSE * 2**attempt)
+        return self._ask_once(method, url, entry)
+
+    def _ask_once(self, method: str, url: str, entry: Any) -> Answer:
+        return ask(method, url, headers={"Accept": "application/json"}, json=entry, cancellation=self._cancellation)
 
 
 def _entry(key_or_certificate: bytes, signature: bytes, payload: bytes) -> Any:

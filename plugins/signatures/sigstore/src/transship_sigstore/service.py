@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 import re
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from transship import __version__
 from transship.errors import InvalidManifestError, SignatureError
 from transship.image.quoting import quoted
 from transship.image.strict_json import load_json_object
+from transship.plugin.cancellation import Cancellation
 
 if TYPE_CHECKING:
     import ssl
@@ -22,10 +25,11 @@ if TYPE_CHECKING:
 
 _BODY_LIMIT = 1 << 20
 _TIMEOUT = 60.0
-_DEADLINE = 180.0
-_DETAIL_LIMIT = 1000
+_DEADLINE = 180.0  # for an answer as a whole: each of its pieces may come in time and the next one, too, for ever
+_INTERVAL = 0.1
+_ADDRESS_LIMIT = 2000
 _LOCAL_NAMES = ("localhost", "localhost.")
-_ADDRESS = re.compile(r"[!-~]+")
+_ADDRESS = re.compile(rf"[!-~]{{1,{_ADDRESS_LIMIT}}}")
 
 
 class UnreachableError(SignatureError):
@@ -49,7 +53,7 @@ class Answer(NamedTuple):
 
     def failure(self, secrets: tuple[str, ...] = ()) -> SignatureError:
         """The error that this answer means, with what the server says about it but ``secrets``."""
-        detail = self.body[:_DETAIL_LIMIT].decode("utf-8", "replace").strip()
+        detail = self.body.decode("utf-8", "replace").strip()
         for secret in filter(None, secrets):
             detail = detail.replace(secret, "…")
         return SignatureError(f"{self.url} answered {self.status}{f': {quoted(detail)}' if detail else ''}")
@@ -95,8 +99,9 @@ def ask(
     headers: Mapping[str, str] | None = None,
     json: Any = None,
     form: Mapping[str, str] | None = None,
+    cancellation: Cancellation,
 ) -> Answer:
-    """The answer to one request, whatever its status; raise ``UnreachableError`` if there is none.
+    """The answer to one request, whatever its status; raise ``UnreachableError`` if there is none in three minutes.
 
     ``url`` is one that ``require_url`` let through, or a part of it.
     """
@@ -106,11 +111,13 @@ def ask(
     logging.getLogger("httpcore").setLevel(logging.INFO)
     sent = {"User-Agent": f"transship/{__version__}", "Accept-Encoding": "identity", **(headers or {})}
     try:
-        with (
-            httpx.Client(verify=_tls(url), timeout=_TIMEOUT, trust_env=not is_loopback(url)) as client,
-            client.stream(method, url, headers=sent, json=json, data=form, follow_redirects=False) as response,
-        ):
-            return Answer(url, response.status_code, dict(response.headers), _body(response))
+        with httpx.Client(verify=_tls(url), timeout=_TIMEOUT, trust_env=not is_loopback(url)) as client:
+
+            def answer() -> Answer:
+                with client.stream(method, url, headers=sent, json=json, data=form, follow_redirects=False) as response:
+                    return Answer(url, response.status_code, dict(response.headers), _body(response))
+
+            return _awaited(answer, cancellation)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         raise UnreachableError(f"{method} {url}: {quoted(str(error) or type(error).__name__)}") from None
 
@@ -123,13 +130,34 @@ def _tls(url: str) -> ssl.SSLContext | bool:
     return ssl.create_default_context()
 
 
+def _awaited(answer: Callable[[], Answer], cancellation: Cancellation) -> Answer:
+    """What ``answer`` returns, unless that takes too long; whoever gives it up then closes its connection."""
+    results: SimpleQueue[Answer | Exception] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            results.put(answer())
+        except Exception as error:
+            results.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    end = time.monotonic() + _DEADLINE
+    while time.monotonic() < end:
+        cancellation.check()
+        try:
+            result = results.get(timeout=_INTERVAL)
+        except Empty:
+            continue
+        if isinstance(result, Exception):
+            raise result
+        return result
+    raise ValueError("the answer takes too long")
+
+
 def _body(response: httpx.Response) -> bytes:
     body = bytearray()
-    end = time.monotonic() + _DEADLINE
     for piece in response.iter_raw():
         body += piece
         if len(body) > _BODY_LIMIT:
             raise ValueError(f"the answer has more than {_BODY_LIMIT} bytes")
-        if time.monotonic() > end:
-            raise ValueError("the answer takes too long")
     return bytes(body)

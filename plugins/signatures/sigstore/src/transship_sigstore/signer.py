@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -83,7 +82,7 @@ def open_parameters_signer(request: SigningRequest) -> SigstoreSigner:
     from transship_sigstore.rekor import RekorLog
 
     parameters = read_parameters(request.key)
-    log = RekorLog(parameters.rekor_url) if parameters.rekor_url else None
+    log = RekorLog(parameters.rekor_url, request.cancellation) if parameters.rekor_url else None
     if parameters.fulcio is not None:
         return _fulcio_signer(parameters.fulcio, request, log)
     return _key_signer(parameters.private_key_file, request, log, parameters.passphrase_file)
@@ -111,7 +110,7 @@ def _fulcio_signer(parameters: FulcioParameters, request: SigningRequest, log: R
     token = _id_token(parameters, request)
 
     def obtain() -> _Credential:
-        certified = request_certificate(parameters.url, token)
+        certified = request_certificate(parameters.url, token, request.cancellation)
         said = {CERTIFICATE: certified.certificate.decode("ascii")}
         if certified.chain:
             said[CHAIN] = certified.chain.decode("ascii")
@@ -125,13 +124,13 @@ def _id_token(parameters: FulcioParameters, request: SigningRequest) -> IdToken:
     from transship_sigstore.oidc import Client, IdToken, Provider
 
     if parameters.mode == STATIC_TOKEN:
-        return IdToken.parse(parameters.id_token)
+        return IdToken.parse(parameters.id_token.strip())
     client = Client(parameters.client_id, parameters.client_secret)
     try:
-        provider = Provider.discover(parameters.issuer_url)
+        provider = Provider.discover(parameters.issuer_url, request.cancellation)
         if parameters.mode == DEVICE_GRANT:
-            return device_grant.log_in(provider, client, _tell)
-        return browser_grant.log_in(provider, client, _tell, request.prompt)
+            return device_grant.log_in(provider, client, request.tell)
+        return browser_grant.log_in(provider, client, request.tell, request.prompt)
     except SignatureError as error:
         raise SignatureError(f"Error authenticating with OIDC: {error}") from None
 
@@ -148,11 +147,8 @@ def _read(path: str) -> bytes:
             data = file.read(_FILE_LIMIT + 1)
     except OSError as error:
         raise SignatureError(f"open {path}: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:  # a name that no file can have
+        raise SignatureError(f"open {path}: {error}") from error
     if len(data) > _FILE_LIMIT:
         raise SignatureError(f"{path}: exceeded maximum allowed size of {_FILE_LIMIT} bytes")
     return data
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
