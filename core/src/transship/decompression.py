@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from transship.errors import PluginError
-from transship.plugin.blob import Buffer, Content, FileContent
+from transship.plugin.blob import Buffer, Content, ContinuedContent, FileContent
 
 if TYPE_CHECKING:
     from transship.discovery import PluginManager
@@ -18,7 +18,8 @@ _MAGIC = {
     "xz": b"\xfd7zXZ\x00",
     "zstd": b"\x28\xb5\x2f\xfd",
 }
-_HEAD_SIZE = 64
+HEAD_SIZE = 64
+"""How many bytes of a blob tell how it is compressed."""
 
 
 def detect(manager: PluginManager, head: Buffer) -> str | None:
@@ -26,7 +27,7 @@ def detect(manager: PluginManager, head: Buffer) -> str | None:
 
     The four usual ones are known without their plugins; third-party ones are asked where none of them fits.
     """
-    begin = bytes(head[:_HEAD_SIZE])
+    begin = bytes(head[:HEAD_SIZE])
     for name, magic in _MAGIC.items():
         if begin.startswith(magic):
             return name
@@ -46,7 +47,9 @@ def _fits(manager: PluginManager, name: str, begin: bytes) -> bool:
 def sniffed(content: Content) -> tuple[bytes, Iterable[Buffer]]:
     """The first bytes of ``content``, and all of it, the first bytes included."""
     if isinstance(content, FileContent):
-        return content.head(_HEAD_SIZE), content
+        return content.head(HEAD_SIZE), content
+    if isinstance(content, ContinuedContent) and content.beginning.size >= HEAD_SIZE:
+        return content.beginning.head(HEAD_SIZE), content
     return peeked(iter(content))
 
 
@@ -55,9 +58,9 @@ def peeked(chunks: Iterator[Buffer]) -> tuple[bytes, Iterable[Buffer]]:
     head = b""
     for chunk in chunks:
         head += bytes(chunk)
-        if len(head) >= _HEAD_SIZE:
+        if len(head) >= HEAD_SIZE:
             break
-    return head[:_HEAD_SIZE], chain([head] if head else [], chunks)
+    return head[:HEAD_SIZE], chain([head] if head else [], chunks)
 
 
 def decompressed(manager: PluginManager, chunks: Iterable[Buffer]) -> Iterator[Buffer]:

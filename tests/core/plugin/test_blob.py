@@ -14,6 +14,7 @@ from transship.image.digest import digest_of
 from transship.plugin.blob import (
     BlobReader,
     BytesContent,
+    ContinuedContent,
     Expectation,
     FileContent,
     StreamContent,
@@ -318,3 +319,66 @@ class TestVerifying:
 
     def test_right_content_is_held(self):
         assert holds(BytesContent(DATA), KNOWN)
+
+
+class TestContinuing:
+    """A blob whose first bytes are in a file already."""
+
+    @pytest.fixture
+    def kept(self, target):
+        target.write(DATA[:4000])
+        return target
+
+    def continued(self, file, rest=DATA[4000:]) -> ContinuedContent:
+        return ContinuedContent(FileContent(file, 0, 4000), BytesContent(rest))
+
+    def test_it_is_one_content(self, kept):
+        content = self.continued(kept)
+        assert (content.size, _joined(content)) == (len(DATA), DATA)
+
+    def test_size_is_unknown_where_that_of_the_rest_is(self, kept):
+        assert ContinuedContent(FileContent(kept, 0, 4000), StreamContent(io.BytesIO(b"x"))).size == -1
+
+    def test_both_parts_are_closed(self, kept):
+        rest = io.BytesIO(b"x")
+        ContinuedContent(FileContent(kept, 0, 4000), StreamContent(rest)).close()
+        assert kept.closed
+        assert rest.closed
+
+    def test_the_file_gets_the_rest_only(self, kept):
+        before = os.fstat(kept.fileno()).st_size
+        blob = BlobReader(self.continued(kept), KNOWN)
+        assert blob.beginning.file is kept
+        blob.write_to(kept)
+        assert before == 4000
+        assert blob.descriptor == KNOWN
+        kept.seek(0)
+        assert kept.read() == DATA
+
+    def test_another_file_gets_everything(self, kept, tmp_path):
+        with open(tmp_path / "other", "w+b", buffering=0) as other:
+            BlobReader(self.continued(kept), KNOWN).write_to(other)
+        assert (tmp_path / "other").read_bytes() == DATA
+
+    def test_so_does_the_file_that_was_read_from_before(self, kept, tmp_path):
+        blob = BlobReader(self.continued(kept), KNOWN)
+        assert blob.read(10) == DATA[:10]
+        with open(tmp_path / "other", "w+b", buffering=0) as other:
+            blob.write_to(other)
+        assert (tmp_path / "other").read_bytes() == DATA[10:]
+
+    @pytest.mark.parametrize("change", ["bad beginning", "bad rest", "short beginning"])
+    def test_parts_that_do_not_fit_are_noticed(self, kept, change):
+        rest = DATA[4000:]
+        if change == "bad beginning":
+            os.pwrite(kept.fileno(), bytes([DATA[7] ^ 1]), 7)
+        elif change == "bad rest":
+            rest = bytes(len(rest))
+        content = self.continued(kept, rest)
+        if change == "short beginning":
+            os.ftruncate(kept.fileno(), 3999)
+        with pytest.raises(ContentMismatchError):
+            BlobReader(content, KNOWN).write_to(kept)
+
+    def test_other_blobs_have_no_beginning(self):
+        assert BlobReader(BytesContent(DATA), KNOWN).beginning is None

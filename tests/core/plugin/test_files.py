@@ -187,6 +187,15 @@ class TestTidying:
             [".name.b.txt", ".other.a.tmp", "name.a.tmp", ".name.young.tmp", ".name.folder.tmp"]
         )
 
+    def test_time_of_a_further_name_is_that_of_its_making(self, tmp_path):
+        (tmp_path / "file").write_bytes(b"")
+        os.utime(tmp_path / "file", (1, 1))
+        os.link(tmp_path / "file", tmp_path / ".name.link.tmp")
+        remove_stale(tmp_path, "name")
+        assert (tmp_path / ".name.link.tmp").exists()
+        remove_stale(tmp_path, "name", seconds=-1)
+        assert os.listdir(tmp_path) == ["file"]
+
     def test_folder_that_is_not_there_is_tidy(self, tmp_path):
         remove_stale(tmp_path / "none")
 

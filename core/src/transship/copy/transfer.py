@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -14,14 +14,14 @@ from transship.copy.layer_writer import LayerWriter, compression_recipe
 from transship.copy.pipeline import Tee, TeeReader, raise_first_failure
 from transship.copy.plan import LayerTask, foreseen_compression
 from transship.copy.session import Progress, Session, Target, failure
-from transship.decompression import detect, sniffed
-from transship.errors import CancelledError, TransshipError
+from transship.decompression import HEAD_SIZE, detect, sniffed
+from transship.errors import CancelledError, ContentMismatchError, CopyError, TransshipError
 from transship.image.conversion import LayerOperation, WrittenLayer
 from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest
-from transship.plugin.blob import BlobReader, Buffer, Expectation, FileContent
+from transship.plugin.blob import BlobReader, Buffer, Content, ContinuedContent, Expectation, FileContent
 from transship.plugin.events import BlobFinished, BlobPlanned, BlobStarted
-from transship.plugin.transport import LayerCompression
+from transship.plugin.transport import LayerCompression, ResumableDestination, ResumableSource
 
 _Result = TypeVar("_Result")
 
@@ -118,9 +118,50 @@ def _compressed_before(session: Session, task: LayerTask, target: Target, *, may
 
 
 def _read_once(session: Session, task: LayerTask, targets: list[Target], key: int) -> dict[Target, WrittenLayer]:
+    beginning = _beginning(session, task, targets)
+    if beginning is not None:
+        try:
+            return _read(session, task, targets, key, beginning)
+        except CopyError as error:  # what was kept is not the beginning of this blob
+            if not isinstance(error.__cause__, ContentMismatchError):
+                raise
+    return _read(session, task, targets, key, None)
+
+
+def _beginning(session: Session, task: LayerTask, targets: list[Target]) -> FileContent | None:
+    """What a copy that was broken off has left at the only target, of a layer that goes there as it is."""
+    destination = targets[0].destination
+    if len(targets) > 1 or task.needs_diff_id or not isinstance(session.source, ResumableSource):
+        return None
+    if not isinstance(destination, ResumableDestination) or (kept := destination.find_partial(task.descriptor)) is None:
+        return None
+    with ExitStack() as stack:
+        stack.callback(kept.close)
+        head, _ = sniffed(kept)
+        writer = LayerWriter(session, task, targets[0], Progress(session, 0, reports=False))
+        if len(head) < HEAD_SIZE or writer.transforms(detect(session.manager, head)):
+            return None
+        stack.pop_all()
+        return kept
+
+
+def _content(session: Session, descriptor: Descriptor, beginning: FileContent | None) -> Content:
+    if beginning is None:
+        return session.source.get_blob(descriptor)
+    assert isinstance(session.source, ResumableSource)  # noqa: S101 - there is no beginning otherwise
+    try:
+        return ContinuedContent(beginning, session.source.get_blob_from(descriptor, beginning.size))
+    except BaseException:
+        beginning.close()
+        raise
+
+
+def _read(
+    session: Session, task: LayerTask, targets: list[Target], key: int, beginning: FileContent | None
+) -> dict[Target, WrittenLayer]:
     descriptor = task.descriptor
     try:
-        content = session.source.get_blob(descriptor)
+        content = _content(session, descriptor, beginning)
     except (TransshipError, OSError) as error:
         raise failure(f"reading blob {descriptor}", error, operation="read", side="source") from error
     try:

@@ -94,6 +94,27 @@ class FileContent(Content):
             self.file.close()
 
 
+class ContinuedContent(Content):
+    """Content whose first bytes are in a file on this machine, ``beginning``, and the others come from ``rest``.
+
+    Nobody has checked yet that the two fit together.
+    """
+
+    def __init__(self, beginning: FileContent, rest: Content) -> None:
+        self.beginning = beginning
+        self.rest = rest
+        self.size = beginning.size + rest.size if rest.size >= 0 else -1
+
+    def __iter__(self) -> Iterator[Buffer]:
+        return chain(self.beginning, self.rest)
+
+    def close(self) -> None:
+        try:
+            self.rest.close()
+        finally:
+            self.beginning.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """What is known of bytes that are still being made. ``digest`` is None and ``size`` -1 where unknown."""
@@ -170,6 +191,11 @@ class BlobReader:
         """The blob's own file, if it is one: any part of it may be read again there. Nothing checks what is read."""
         return self._source if isinstance(self._source, FileContent) else None
 
+    @property
+    def beginning(self) -> FileContent | None:
+        """The file that has the first bytes of a blob which is continued, None if it is not."""
+        return self._source.beginning if isinstance(self._source, ContinuedContent) else None
+
     def __iter__(self) -> Iterator[Buffer]:
         """Pieces of what is left of the blob, as they come. A piece is valid until the next one is asked for."""
         chunks = self._begun()
@@ -190,14 +216,17 @@ class BlobReader:
         """Write what is left of the blob at the position of ``file``, which is open to read and write, unbuffered.
 
         A blob that is a file of this machine is cloned or copied in the kernel, and then it is the bytes in
-        ``file`` that are verified.
+        ``file`` that are verified. In the file that ``beginning`` is, the first bytes are only read.
         """
         if isinstance(self._source, FileContent) and self._chunks is None:
             self._chunks = iter(())
             self._write_region(self._source, file)
             return
+        present = self._present_in(file)
         for chunk in self:
-            _write_all(file, chunk)
+            known = min(present, len(chunk))
+            present -= known
+            _write_all(file, memoryview(chunk)[known:])
 
     def link_to(self, path: str) -> bool:
         """Give the blob's own file the further name ``path``, if it is a whole file; False where that cannot be.
@@ -221,6 +250,14 @@ class BlobReader:
             os.unlink(path)
             raise
         return True
+
+    def _present_in(self, file: BinaryIO) -> int:
+        """How many bytes of the blob are in ``file`` already; it is then where the others belong."""
+        beginning = self.beginning
+        if beginning is None or beginning.file is not file or self._chunks is not None:
+            return 0
+        file.seek(beginning.offset + beginning.size)
+        return beginning.size
 
     def _begun(self) -> Iterator[Buffer]:
         if self._chunks is None:

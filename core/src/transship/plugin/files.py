@@ -103,8 +103,9 @@ def remove_stale(folder: str | os.PathLike[str], name: str = "transship", *, sec
                 continue
             with contextlib.suppress(OSError):
                 status = entry.stat(follow_symlinks=False)
-                is_linked = status.st_nlink > 1  # then its time is that of its other name, not of its making
-                if stat.S_ISREG(status.st_mode) and status.st_mtime < limit and not is_linked:
+                # that of a further name of a file says when the file was written, not when it got this name
+                moment = status.st_ctime if status.st_nlink > 1 else status.st_mtime
+                if stat.S_ISREG(status.st_mode) and moment < limit:
                     os.unlink(entry.path)
 
 

@@ -16,7 +16,7 @@ from transship.errors import UnsupportedError
 from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest
 from transship.image.reference import DockerReference
-from transship.plugin.blob import BlobReader, Content
+from transship.plugin.blob import BlobReader, Content, FileContent
 from transship.plugin.context import Context
 from transship.plugin.signature import Signature
 
@@ -72,8 +72,7 @@ class DestinationTraits:
     refuses_formats: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class TransportOption:
+class TransportOption(NamedTuple):
     """An option that only this transport understands, given as ``--src-opt`` or ``--dest-opt NAME=VALUE``.
 
     ``side`` is ``"source"``, ``"destination"`` or ``"both"``; ``kind`` is ``"bool"``, ``"path"`` or ``"text"``.
@@ -177,6 +176,26 @@ class Transport:
 
     def validate_policy_scope(self, scope: str) -> None:
         """Raise ``InvalidReferenceError`` for a policy scope that can never match."""
+
+
+@runtime_checkable
+class ResumableSource(Protocol):
+    """A source that can give a blob from the middle on, cheaper than from its beginning."""
+
+    def get_blob_from(self, descriptor: Descriptor, offset: int) -> Content:
+        """As ``get_blob``, without the first ``offset`` bytes, of which there are more."""
+
+
+@runtime_checkable
+class ResumableDestination(Protocol):
+    """A destination that keeps what it has of a blob when a copy is broken off."""
+
+    def find_partial(self, descriptor: Descriptor) -> FileContent | None:
+        """The first bytes of a blob that is not whole here, None if there are none. To be closed.
+
+        Nothing has checked them. ``put_blob`` may then get a blob that has them as its ``beginning``. If that blob
+        turns out to be wrong, they must not be found again: it is fetched anew.
+        """
 
 
 class Referrer(NamedTuple):

@@ -38,6 +38,7 @@ from transship.plugin.transport import (
     LayerCompression,
     RawManifest,
     Reference,
+    ResumableSource,
     Source,
     Transport,
 )
@@ -164,6 +165,16 @@ class TransportContract:
             for descriptor in _stored_blobs(source.get_manifest()):
                 first, second = source.get_blob(descriptor), source.get_blob(descriptor)
                 assert _bytes_of(first) == _bytes_of(second)
+
+    def test_blob_may_begin_later_where_the_source_says_so(self, transport: Transport, reference_text: str) -> None:
+        reference = self._reference(transport, reference_text)
+        self._written(transport, reference)
+        with self._source(transport, reference) as source:
+            if isinstance(source, ResumableSource):
+                for descriptor in _stored_blobs(source.get_manifest()):
+                    whole = _bytes_of(source.get_blob(descriptor))
+                    for offset in (1, len(whole) - 1):
+                        assert _bytes_of(source.get_blob_from(descriptor, offset)) == whole[offset:]
 
     def test_reading_may_end_early(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)

@@ -73,6 +73,11 @@ def read(source, descriptor):
         return b"".join(bytes(piece) for piece in verified(content, descriptor))
 
 
+def read_from(source, offset, layer=BIG_LAYER):
+    with contextlib.closing(source.get_blob_from(layer, offset)) as content:
+        return content.size, b"".join(map(bytes, content))
+
+
 def sent(registry, path="/blobs/"):
     return sum(request.sent for request in registry.requests if path in request.path)
 
@@ -278,6 +283,37 @@ class TestBlob:
         filled.add_fault(Fault(BLOBS, status=403))
         with pytest.raises(TransportError, match="denied: a fault"):
             read(source, BIG_LAYER)
+
+    @pytest.mark.parametrize("size", [len(BIG), -1])
+    @pytest.mark.parametrize("offset", [1, 5 << 20, len(BIG) - 1])
+    def test_it_may_begin_later(self, source, filled, offset, size):
+        assert read_from(source, offset, BIG_LAYER._replace(size=size)) == (len(BIG) - offset, BIG[offset:])
+        assert sent(filled) == len(BIG) - offset
+
+    @pytest.mark.parametrize("cut_after", [None, 1 << 20])
+    @pytest.mark.parametrize(
+        "effects",
+        [
+            {"ignore_range": True},
+            {"headers": {"Content-Range": "bytes 0-9/10"}},
+            {"headers": {"Content-Range": None}},
+            {"status": 416, "body": b""},
+        ],
+        ids=str,
+    )
+    def test_it_may_begin_later_whatever_the_server_says(self, source, filled, effects, cut_after):
+        filled.add_fault(Fault(BLOBS, times=1, cut_after=cut_after, **effects))
+        assert read_from(source, 3 << 20) == (3 << 20, BIG[3 << 20 :])
+        assert filled.idle_faults == []
+
+    def test_what_begins_later_is_continued_too(self, source, filled):
+        filled.add_fault(Fault(BLOBS, cut_after=500_000, times=3))
+        assert read_from(source, 2 << 20) == (4 << 20, BIG[2 << 20 :])
+        assert sent(filled) < 5 << 20
+
+    def test_it_is_not_there_from_the_middle_on_either(self, source):
+        with pytest.raises(BlobNotFoundError):
+            source.get_blob_from(Descriptor(OCI_LAYER_GZIP, digest_of(b"no"), 20), 10)
 
     def test_closing_early_and_twice_is_fine(self, source):
         content = source.get_blob(BIG_LAYER)

@@ -164,10 +164,10 @@ def test_a_file_needs_no_copy_to_be_sent_again(registry, open_destination, tmp_p
     content.close()
 
 
-def test_no_room_for_a_copy_matters_only_after_a_break(make_registry, open_destination, monkeypatch):
+def test_no_room_for_a_copy_matters_only_after_a_break(make_registry, open_destination, tmp_path):
     registry = make_registry(keeps_cut_uploads=False)
     destination = open_destination(registry)
-    object.__setattr__(destination._context, "temporary_directory", "/nowhere")
+    object.__setattr__(destination._context, "temporary_directory", str(tmp_path / "missing"))
     destination.put_blob(reader(known=False))
     assert stored(registry)
     registry.add_fault(Fault(UPLOADS, "PATCH", drop_request_after=5_500_000, times=1))

@@ -31,7 +31,8 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(\*|[0-9]{1,19})
 class Download(Content):
     """A blob that comes from the first of ``places`` that has it. What it is must be checked by its digest.
 
-    ``expected_size`` is -1 if unknown. ``on_abandoned`` is told the number of a place that failed in the middle.
+    Its first ``offset`` bytes are left out. ``expected_size`` is that of the whole blob, -1 if unknown.
+    ``on_abandoned`` is told the number of a place that failed in the middle.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Download(Content):
         places: Sequence[OpenPlace],
         cancellation: Cancellation,
         *,
+        offset: int = 0,
         expected_size: int = -1,
         on_abandoned: Callable[[int], None] = lambda number: None,
     ) -> None:
@@ -46,17 +48,18 @@ class Download(Content):
         self._cancellation = cancellation
         self._on_abandoned = on_abandoned
         self._place = 0
-        self._offset = 0
+        self._offset = offset
         self._total = expected_size
         self._validator = ""
         self._takes_ranges = True
         self._fruitless = 0
-        self._reconnected = (0, time.monotonic())
-        self._response: httpx.Response | None = self._opened_first()
-        self.size = self._length(self._response)
+        self._reconnected = (offset, time.monotonic())
+        first, self._known = self._opened_first()
+        self._response: httpx.Response | None = first
+        self.size = self._length(first, self._known)
 
     def __iter__(self) -> Iterator[Buffer]:
-        skip = 0
+        skip = self._known
         while True:
             try:
                 for piece in self._pieces(skip):
@@ -75,25 +78,40 @@ class Download(Content):
             self._response.close()
             self._response = None
 
-    def _opened_first(self) -> httpx.Response:
-        """The first answer; a place that does not have the blob is passed over, the last one's error counts."""
+    def _opened_first(self) -> tuple[httpx.Response, int]:
+        """The first answer, and how many bytes of it are known already.
+
+        A place that does not have the blob is passed over, the last one's error counts.
+        """
         while True:
             try:
-                response = self._places[self._place]({})
+                response, known = self._begun()
             except TransportError:
                 if self._place + 1 >= len(self._places):
                     raise
                 self._place += 1
                 continue
             self._validator = _validator(response)
-            return response
+            return response, known
 
-    def _length(self, response: httpx.Response) -> int:
-        length = response.headers.get("content-length", "")
-        known = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else -1
-        if self._total < 0:
-            self._total = known
-        return known
+    def _begun(self) -> tuple[httpx.Response, int]:
+        ask = self._places[self._place]
+        if self._offset:
+            response = ask({"Range": f"bytes={self._offset}-"})
+            if response.status_code == 206 and self._is_the_rest(response):
+                return response, 0
+            if response.status_code == 200:
+                return response, self._offset
+            response.close()
+        return ask({}), self._offset
+
+    def _length(self, response: httpx.Response, known: int) -> int:
+        """How many bytes are to come, -1 if nobody says so."""
+        text = response.headers.get("content-length", "")
+        length = int(text) - known if text.isascii() and text.isdigit() and len(text) < 20 else -1
+        if self._total < 0 <= length:
+            self._total = self._offset + length
+        return max(length, -1)
 
     def _pieces(self, skip: int) -> Iterator[Buffer]:
         if self._response is None:

@@ -76,17 +76,22 @@ class RegistrySource(Source):
         return manifest
 
     def get_blob(self, descriptor: Descriptor) -> Content:
-        self._blobs_read += 1
-        return self._limit.applied(self._download(descriptor))
+        return self.get_blob_from(descriptor, 0)
 
-    def _download(self, descriptor: Descriptor) -> Content:
+    def get_blob_from(self, descriptor: Descriptor, offset: int) -> Content:
+        """The bytes of a blob from ``offset`` on; they alone come over the line where the registry can do that."""
+        self._blobs_read += 1
+        return self._limit.applied(self._download(descriptor, offset))
+
+    def _download(self, descriptor: Descriptor, offset: int) -> Content:
         if urls := fetchable_urls(descriptor):
             places = external_places(self._client(self._first).network, urls)
-            return Download(places, self._access.context.cancellation, expected_size=descriptor.size)
+            return Download(places, self._access.context.cancellation, offset=offset, expected_size=descriptor.size)
         first = self._first
         return Download(
             [self._place(number, descriptor.digest) for number in range(first, len(self._endpoints))],
             self._access.context.cancellation,
+            offset=offset,
             expected_size=descriptor.size,
             on_abandoned=lambda number: self._abandon(first + number),
         )

@@ -10,7 +10,7 @@ from transship.errors import InvalidReferenceError, ManifestRejectedError, Trans
 from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest, digest_of
 from transship.image.media_types import OCI_INDEX, OCI_MANIFEST
-from transship.plugin.blob import BlobReader
+from transship.plugin.blob import BlobReader, FileContent
 from transship.plugin.context import Context
 from transship.plugin.files import locked, read_regular, remove_stale, reporting, sync_folder, write_file
 from transship.plugin.transport import Destination, DestinationTraits, LayerCompression, Referrer
@@ -83,6 +83,10 @@ class LayoutDestination(Destination):
     def reuse_blob(self, descriptor: Descriptor) -> Descriptor | None:
         size = self._blobs.find(descriptor)
         return None if size is None else descriptor._replace(size=size)
+
+    def find_partial(self, descriptor: Descriptor) -> FileContent | None:
+        """What a copy that was broken off has left of a blob."""
+        return self._blobs.find_partial(descriptor)
 
     def put_blob(self, blob: BlobReader) -> None:
         self._blobs.store(blob)

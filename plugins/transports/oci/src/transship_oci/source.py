@@ -48,7 +48,7 @@ class LayoutSource(Source):
             return fetch_external(urls)
 
     def list_referrers(self, digest: Digest) -> Sequence[Referrer]:
-        """The entries of ``index.json`` that refer to ``digest`` by their subject or name, or are in a fallback index."""
+        """The entries of ``index.json`` that refer to ``digest`` by subject or name, or are in a fallback index."""
         from transship_oci.referrers import LayoutReferrers  # hardly any run wants to know
 
         if self._referrers is None:
