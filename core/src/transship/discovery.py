@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import click
 
     from transship.plugin.compression import Compression
+    from transship.plugin.executor import ExecutorFactory
     from transship.plugin.mechanism import SignatureMechanism
     from transship.plugin.transport import Reference, Transport
 
@@ -32,6 +33,7 @@ BY_NAME_KINDS = {
     "compressions": "transship_compressions",
     "signatures": "transship_signature_mechanisms",
     "commands": "transship_commands",
+    "executors": "transship_executors",
 }
 """The kinds whose plugins are loaded by name, and the hook that offers them."""
 
@@ -130,6 +132,13 @@ class PluginManager(pluggy.PluginManager):
 
         command: click.Command = self._find("commands", name, click.Command)
         return command
+
+    def executor(self, name: str) -> ExecutorFactory:
+        """The executor ``name``; raise ``PluginError`` if it cannot be had."""
+        from transship.plugin.executor import ExecutorFactory
+
+        factory: ExecutorFactory = self._find("executors", name, ExecutorFactory)
+        return factory
 
     def names(self, kind: str) -> list[str]:
         """The names of one kind that are declared or registered, sorted, without loading anything."""

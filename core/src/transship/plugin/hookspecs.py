@@ -1,9 +1,9 @@
 """Every hook of transship. A plugin is a module (or object) with functions of these names, marked ``@hookimpl``.
 
 Plugins are entry points. Those of the groups ``transship.transports``, ``transship.compressions``,
-``transship.signatures`` and ``transship.commands`` are loaded by name, when something asks for that name; those of
-``transship.extensions`` are loaded at every start. A hook implementation may leave out arguments that it does
-not need, so hooks can grow.
+``transship.signatures``, ``transship.commands`` and ``transship.executors`` are loaded by name, when something asks
+for that name; those of ``transship.extensions`` are loaded at every start. A hook implementation may leave out
+arguments that it does not need, so hooks can grow.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transship.plugin.compression import Compression
     from transship.plugin.credentials import Credentials
     from transship.plugin.events import Event
+    from transship.plugin.executor import ExecutorFactory
     from transship.plugin.mechanism import SignatureMechanism
     from transship.plugin.transport import Transport
 
@@ -72,6 +73,18 @@ def transship_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
         @hookimpl
         def transship_commands():
             return [login]
+    """
+
+
+@hookspec
+def transship_executors() -> Iterable[ExecutorFactory]:  # type: ignore[empty-body]
+    """Offer places where the jobs of a sync run.
+
+    Called once, in the main thread, when ``--executor`` names one of them. An exception makes that command fail.
+
+        @hookimpl
+        def transship_executors():
+            return [Cluster()]
     """
 
 

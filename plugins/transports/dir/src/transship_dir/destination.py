@@ -24,7 +24,8 @@ from transship_dir.layout import (
     version_content,
 )
 from transship_dir.reference import DirReference
-from transship_dir.staging import Staging
+from transship_dir.siblings import BlobFile, SiblingBlobs
+from transship_dir.staging import Leftovers, Staging
 
 
 class DirDestination(Destination):
@@ -34,9 +35,10 @@ class DirDestination(Destination):
         self._traits = DestinationTraits(compression=_wanted_compression(context))
         self._prefers_links = context.flag("link")
         self._target = reference.resolved
-        self._staging = Staging(self._target)
+        self._staging = Staging(self._target, context.obtain("dir leftovers", Leftovers))
         self._blobs: dict[Digest, Descriptor] = {}
         self._instances: list[Digest] = []
+        self._siblings = context.obtain("dir siblings", SiblingBlobs)
         self._check_target()
 
     @property
@@ -86,8 +88,18 @@ class DirDestination(Destination):
             ) from None
 
     def _reuse_from_target(self, descriptor: Descriptor) -> Descriptor | None:
+        """A blob of the image that is to be replaced, or of one that this run has written."""
+        own = BlobFile(self._target, os.path.join(self._target, blob_name(descriptor.digest)))
+        if found := self._reuse_file(own, descriptor, is_own=True):
+            return found
+        for file in self._siblings.find(descriptor.digest):
+            if found := self._reuse_file(file, descriptor, is_own=False):
+                return found
+        return None
+
+    def _reuse_file(self, place: BlobFile, descriptor: Descriptor, *, is_own: bool) -> Descriptor | None:
         try:
-            file = open_regular(os.path.join(self._target, blob_name(descriptor.digest)), within=self._target)
+            file = open_regular(place.path, within=place.folder)
         except (OSError, TransportError):
             return None
         with file:
@@ -95,8 +107,10 @@ class DirDestination(Destination):
             if descriptor.size not in (-1, status.st_size):
                 return None
             blob = BlobReader(FileContent(file, close_file=False), descriptor)
-            try:  # a file with one name only loses that one at commit: sharing it shares nobody's fate
-                self._store(blob, by_link=self._prefers_links or status.st_nlink == 1)
+            # a file with one name only loses that one at commit: sharing it shares nobody's fate
+            by_link = self._prefers_links or (is_own and status.st_nlink == 1)
+            try:
+                self._store(blob, by_link=by_link)
             except ContentMismatchError:
                 return None
         return blob.descriptor
@@ -127,6 +141,9 @@ class DirDestination(Destination):
 
     def _remember(self, descriptor: Descriptor) -> None:
         self._blobs[descriptor.digest] = descriptor
+        name = blob_name(descriptor.digest)
+        now, later = (BlobFile(folder, os.path.join(folder, name)) for folder in (self._staging.folder, self._target))
+        self._siblings.note(descriptor.digest, now, later)
 
     def _write(self, name: str, data: bytes) -> None:
         with reporting("write", self._target):

@@ -12,6 +12,7 @@ from transship.plugin.files import read_regular, reporting
 MANIFEST = "manifest.json"
 VERSION = "version"
 
+_SIGNATURE = "signature-"
 _NEWEST_VERSION = (1, 2)
 _VERSION_LIMIT = 1024
 _VERSION_SYNTAX = re.compile(r"Directory Transport Version: ([0-9]{1,9})\.([0-9]{1,9})\n?")
@@ -29,7 +30,16 @@ def manifest_name(instance: Digest | None) -> str:
 
 def signature_name(number: int, instance: Digest | None) -> str:
     """The file that holds a signature; they count from 1."""
-    return f"{blob_name(instance)}.signature-{number}" if instance else f"signature-{number}"
+    return f"{blob_name(instance)}.{_SIGNATURE}{number}" if instance else f"{_SIGNATURE}{number}"
+
+
+def has_signatures(folder: str) -> bool:
+    """Whether there is anything that looks like a signature of the image or of an instance; True if that is unknown."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(f"{_SIGNATURE}1" in entry.name for entry in entries)
+    except OSError:
+        return True
 
 
 def version_content(*, only_sha256: bool) -> bytes:

@@ -13,20 +13,39 @@ from collections.abc import Callable, Sequence
 from transship.plugin.files import sync_folder, unused_name
 
 _STALE_SECONDS = 24 * 3600
+_TEMPORARY = ".tmp"
 
 _CANNOT_MOVE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV}
 _CANNOT_EXCHANGE = {*_CANNOT_MOVE, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
+class Leftovers:
+    """The names in folders that may be of killed runs. Each folder is looked at once, as it was then."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {}
+        self._lock = threading.Lock()
+
+    def within(self, folder: str) -> list[str]:
+        """The names in ``folder``; none if it cannot be read."""
+        with self._lock:
+            if folder not in self._names:
+                self._names[folder] = []
+                with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                    self._names[folder] = [entry.name for entry in entries if entry.name.endswith(_TEMPORARY)]
+            return self._names[folder]
+
+
 class Staging:
-    """New content for the folder ``target``, a path that leads over no link.
+    """New content for the folder ``target``, a path that leads over no link. ``leftovers`` are those of the whole run.
 
     It is made beside ``target``, or inside where ``target`` itself cannot be replaced: a mount point, the
     current folder, a folder of somebody else or in a parent that takes no new names.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, leftovers: Leftovers | None = None) -> None:
         self.target = target
+        self._leftovers = leftovers or Leftovers()
         self._parent, self._name = os.path.split(target)
         self._lock = threading.Lock()
         self._folder = ""
@@ -131,19 +150,23 @@ class Staging:
 
     def _is_temporary(self, name: str) -> bool:
         prefix = os.path.basename(unused_name("", self._name)).rsplit(".", 2)[0] + "."
-        return name.startswith(prefix) and name.endswith(".tmp")
+        return name.startswith(prefix) and name.endswith(_TEMPORARY)
 
     def _remove_stale(self) -> None:
         limit = time.time() - _STALE_SECONDS
-        for place in (self._parent, self.target):
-            with contextlib.suppress(OSError), os.scandir(place) as entries:
-                for entry in entries:
-                    if self._is_temporary(entry.name) and _is_old_folder(entry, limit):
-                        _remove_tree(entry.path)
+        for place, leftovers in ((self._parent, self._leftovers), (self.target, Leftovers())):
+            for name in leftovers.within(place):
+                path = os.path.join(place, name)
+                if self._is_temporary(name) and _is_old_folder(path, limit):
+                    _remove_tree(path)
 
 
-def _is_old_folder(entry: os.DirEntry[str], limit: float) -> bool:
-    return entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < limit
+def _is_old_folder(path: str, limit: float) -> bool:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_mtime < limit
 
 
 def _remove_tree(path: str) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from transship import hookimpl
+from transship.image.descriptor import Descriptor
+from transship.image.digest import Digest
 from transship.plugin.context import Context
-from transship.plugin.transport import Reference, Transport, TransportOption
+from transship.plugin.transport import ManifestIdentity, Reference, Transport, TransportOption
 from transship_dir.destination import DirDestination
+from transship_dir.layout import blob_name, has_signatures
 from transship_dir.reference import DirReference, parse_dir_reference, validate_path_scope
+from transship_dir.siblings import BlobFile, SiblingBlobs
 from transship_dir.source import DirSource
 
 
@@ -38,6 +43,27 @@ class DirTransport(Transport):
     def open_destination(self, reference: Reference, context: Context) -> DirDestination:
         assert isinstance(reference, DirReference)  # noqa: S101 - a transport is given its own references
         return DirDestination(reference, context)
+
+    def get_digest(
+        self, reference: Reference, context: Context, *, instance: Digest | None = None, for_writing: bool = False
+    ) -> ManifestIdentity | None:
+        """The image in the folder; the blobs must be there, and are not read."""
+        from transship_dir.inventory import complete_image  # only a sync asks
+
+        assert isinstance(reference, DirReference)  # noqa: S101 - a transport is given its own references
+        folder = reference.resolved if for_writing else reference.path or "."
+        siblings = context.obtain("dir siblings", SiblingBlobs)
+
+        def note(blob: Descriptor) -> None:
+            place = BlobFile(folder, os.path.join(folder, blob_name(blob.digest)))
+            siblings.note(blob.digest, place, place)
+
+        return complete_image(folder, instance, note if for_writing else lambda blob: None)
+
+    def may_be_signed(self, reference: Reference, context: Context) -> bool:
+        """Whether there is any signature in the folder."""
+        assert isinstance(reference, DirReference)  # noqa: S101 - a transport is given its own references
+        return has_signatures(reference.path or ".")
 
     def validate_policy_scope(self, scope: str) -> None:
         validate_path_scope(scope)

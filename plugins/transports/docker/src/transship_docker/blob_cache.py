@@ -114,10 +114,17 @@ class BlobCache:
         """Repositories of ``host`` that had a blob, the one where it was seen last first; at most ``CANDIDATES``."""
         key = (host, str(digest))
         with self._lock:
-            found = self._file.places(*key, 4 * CANDIDATES) | self._seen.get(key, {})
+            found = self._seen.get(key, {})
+            if not found.keys() - {besides}:  # what this process has seen itself is the best that there is
+                found = self._file.places(*key, 4 * CANDIDATES) | found
             gone = {name for name in found if Location(*key, name) in self._gone}
         names = sorted(found.keys() - gone - {besides}, key=lambda name: (-found[name], name))
         return [name for name in names if _is_repository(host, name)][:CANDIDATES]
+
+    def was_seen_elsewhere(self, host: str, digest: Digest, *, besides: str) -> bool:
+        """Whether this process has seen a blob in another repository of ``host``."""
+        with self._lock:
+            return bool(self._seen.get((host, str(digest)), {}).keys() - {besides})
 
     def note_variant(self, uncompressed: Digest, recipe: str, made: Descriptor) -> None:
         """Note what ``recipe`` made of the content with the digest ``uncompressed``."""

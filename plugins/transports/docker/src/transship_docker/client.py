@@ -179,7 +179,7 @@ class RegistryClient:
             accept_statuses=accept_statuses,
             stall_timeout=stall_timeout,
         ) as response:
-            body = b"" if method == "HEAD" else read_body(response, limit)
+            body = read_body(response, limit)  # that of HEAD is empty; once read, the connection serves again
             # The body is what came: what Content-Encoding says of it is not undone.
             kept = [line for line in response.headers.raw if line[0].lower() != b"content-encoding"]
             whole = httpx.Response(response.status_code, headers=kept, content=body, request=response.request)

@@ -82,9 +82,10 @@ class RegistryDestination(Destination):
         )
 
     def reuse_blob(self, descriptor: Descriptor) -> Descriptor | None:
-        size = self._finder.size_here(descriptor.digest)
-        if size is None and not self._context.dry_run:  # a mount is a change
-            size = self._finder.mounted(descriptor.digest, descriptor.size)
+        if self._context.dry_run:  # a mount is a change
+            size = self._finder.size_here(descriptor.digest)
+        else:
+            size = self._finder.size_here_or_mounted(descriptor.digest, descriptor.size)
         if size is None or (descriptor.size >= 0 and size != descriptor.size):
             return None
         return descriptor._replace(size=size)

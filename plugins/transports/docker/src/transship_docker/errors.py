@@ -142,6 +142,8 @@ def redacted(url: str) -> str:
 def printable(text: str) -> str:
     """``text`` from a stranger on one line: shortened if it is long, what does not print as an escape."""
     shown = text if len(text) <= _TEXT_LIMIT else text[:_TEXT_LIMIT] + "…"
+    if shown.isprintable():
+        return shown
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
 
 

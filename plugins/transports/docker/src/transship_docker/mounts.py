@@ -31,7 +31,20 @@ class BlobFinder:
         self._image = image
         self._cache = cache
         self._known: dict[Digest, int | None] = {}
+        self._prefers_mounts = True
         self._lock = threading.Lock()
+
+    def size_here_or_mounted(self, digest: Digest, size: int) -> int | None:
+        """The size of a blob of this repository, perhaps after it was mounted, None if it is not there.
+
+        ``size`` is -1 if unknown. Raises ``TransportError``.
+        """
+        if self._prefers_mounts and not self._is_known(digest) and self._was_seen_elsewhere(digest):
+            found = self.mounted(digest, size)
+            self._prefers_mounts = found is not None
+            return self.size_here(digest) if found is None else found
+        here = self.size_here(digest)
+        return self.mounted(digest, size) if here is None else here
 
     def size_here(self, digest: Digest) -> int | None:
         """The size of a blob of this repository, None if it is not there; raises ``TransportError``."""
@@ -73,6 +86,13 @@ class BlobFinder:
         """Know that the repository has a blob."""
         self._remember(digest, size)
         self._cache.note(self._client.host, self._image.path, [digest])
+
+    def _is_known(self, digest: Digest) -> bool:
+        with self._lock:
+            return self._known.get(digest) is not None
+
+    def _was_seen_elsewhere(self, digest: Digest) -> bool:
+        return self._cache.was_seen_elsewhere(self._client.host, digest, besides=self._image.path)
 
     def _asked(self, digest: Digest) -> int | None:
         with while_doing(f"checking whether a blob {digest} exists in {self._image.name}"):

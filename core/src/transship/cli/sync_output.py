@@ -1,0 +1,137 @@
+"""What a sync shows and writes while it runs: Skopeo's lines, digests, a report, a summary."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+from transship.cli.output import Log, printable
+from transship.cli.progress import line_of
+from transship.errors import TransshipError
+from transship.plugin.events import Event, Warned
+from transship.sync.jobs import JobOutcome, Status
+from transship.sync.run import SyncObserver, SyncSummary, Task
+
+
+class SyncOutput(SyncObserver):
+    """An observer of one sync. The lines of one image stay together, whatever else is copied at the same time."""
+
+    def __init__(self, log: Log, flags: Mapping[str, Any], digests: IO[str] | None, report: IO[str] | None) -> None:
+        self._log = log
+        self._is_dry = flags["dry_run"]
+        self._is_quiet = flags["quiet"]
+        self._keeps_going = flags["keep_going"]
+        self._digests = digests
+        self._report = report
+        self._lines: dict[Task, list[str]] = {}
+        self._lock = threading.Lock()
+
+    def started(self, task: Task) -> None:
+        """Say which image is about to be copied."""
+        if not self._is_dry:
+            self._announce("Copying", task)
+
+    def happened(self, task: Task, event: Event) -> None:
+        """Keep what the image's lines say."""
+        if isinstance(event, Warned):
+            self._log.warning(event.message)
+        elif not self._is_quiet and (line := line_of(event)):
+            with self._lock:
+                self._lines.setdefault(task, []).append(line)
+
+    def finished(self, task: Task, outcome: JobOutcome) -> None:
+        """Show the image's lines, and what came of it."""
+        with self._lock:
+            lines = self._lines.pop(task, [])
+        if lines and not self._is_dry:
+            sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+            sys.stdout.flush()
+        if self._is_dry and outcome.status in (Status.PLANNED, Status.SKIPPED):
+            self._announce("Would have copied" if outcome.status is Status.PLANNED else "Would have skipped", task)
+        if outcome.status is Status.FAILED and self._keeps_going and not outcome.refused:
+            self._log.error(f'Error copying ref "{task.job.source}"', error=outcome.error)
+        self._write(task, outcome)
+
+    def group_failed(self, error: TransshipError) -> None:
+        """Say why the images of a group could not be found."""
+        self._log.error(str(error))
+
+    def removed(self, reference: str, error: TransshipError | None) -> None:
+        """Say which image went, or stayed against all wishes."""
+        if error is None:
+            self._log.info("Would have removed" if self._is_dry else "Removed", image=reference)
+        elif self._keeps_going:
+            self._log.error("Error removing", image=reference, error=str(error))
+        if self._report is not None:
+            status = "not removed" if error is not None else "to remove" if self._is_dry else "removed"
+            self._tell({"destination": reference, "status": status, "error": str(error or "")})
+
+    def show_summary(self, summary: SyncSummary) -> None:
+        """Say how it went."""
+        verb = "Would have synced" if self._is_dry else "Synced"
+        self._log.info(f"{verb} {summary.synced} images from {summary.groups} sources")
+        if sys.stdout.isatty() and not self._is_quiet:
+            sys.stdout.write(_table(summary))
+
+    def _announce(self, what: str, task: Task) -> None:
+        self._log.info(
+            f"{what} image ref {task.number}/{task.total}", **{"from": task.job.source, "to": task.job.destination}
+        )
+
+    def _write(self, task: Task, outcome: JobOutcome) -> None:
+        if self._digests is not None and outcome.digest is not None and not self._is_dry:
+            self._digests.write(f"{outcome.digest} {task.job.destination}\n")
+            self._digests.flush()
+        if self._report is not None:
+            self._tell(_record(task, outcome))
+
+    def _tell(self, record: dict[str, Any]) -> None:
+        assert self._report is not None  # noqa: S101 - the callers have made sure
+        self._report.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._report.flush()
+
+
+@contextlib.contextmanager
+def sync_output(log: Log, flags: Mapping[str, Any]) -> Iterator[SyncOutput]:
+    """An observer of one sync, which writes the files that the flags name."""
+    with contextlib.ExitStack() as stack:
+        digests = _opened(stack, flags["digestfile"] if not flags["dry_run"] else "", "digest")
+        report = _opened(stack, flags["report"], "report")
+        yield SyncOutput(log, flags, digests, report)
+
+
+def _opened(stack: contextlib.ExitStack, path: str, what: str) -> IO[str] | None:
+    if not path:
+        return None
+    try:
+        return stack.enter_context(open(path, "w", encoding="utf-8", errors="backslashreplace"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise TransshipError(f'Failed to open {what} file "{path}": open {path}: {reason}') from error
+
+
+def _record(task: Task, outcome: JobOutcome) -> dict[str, Any]:
+    return {
+        "source": task.job.source,
+        "destination": task.job.destination,
+        "status": outcome.status.value,
+        "digest": str(outcome.digest or ""),
+        "bytes": outcome.bytes_written,
+        "blobs_written": outcome.blobs_written,
+        "blobs_reused": outcome.blobs_reused,
+        "seconds": round(outcome.seconds, 3),
+        "error": outcome.error,
+    }
+
+
+def _table(summary: SyncSummary) -> str:
+    rows = [(status.value, count) for status, count in summary.counts.items() if count]
+    rows += [("repositories not listed", summary.failed_groups)] if summary.failed_groups else []
+    rows += [("removed", summary.removed)] if summary.removed else []
+    rows += [("bytes", summary.bytes_written)]
+    width = max(len(name) for name, _ in rows)
+    return "".join(f"{name:<{width}}  {count:>12}\n" for name, count in rows)

@@ -1,0 +1,33 @@
+"""Jobs that run in other processes, perhaps on other machines."""
+
+from __future__ import annotations
+
+import functools
+
+from transship.discovery import PluginManager
+from transship.plugin.events import BlobProgress, Event
+from transship.policy.document import ACCEPT_ALL
+from transship.policy.files import load_policy
+from transship.sync.jobs import CopyJob, JobResult, run_job
+from transship.sync.sides import Workplace, WorkplaceSettings
+
+
+def run_elsewhere(job: CopyJob, settings: WorkplaceSettings) -> JobResult:
+    """Do a job in this process, which has nothing to do with the one that made it."""
+    events: list[Event] = []
+
+    def keep(event: Event) -> None:
+        if not isinstance(event, BlobProgress):
+            events.append(event)
+
+    outcome, _ = run_job(job, _workplace(settings), keep)
+    return JobResult(outcome, tuple(events))
+
+
+@functools.lru_cache(maxsize=4)
+def _workplace(settings: WorkplaceSettings) -> Workplace:
+    """The workplace of this process, kept for the jobs that come next."""
+    manager = PluginManager(settings.disabled_plugins)
+    manager.load_extensions()
+    policy = ACCEPT_ALL if settings.insecure_policy else load_policy(settings.policy, manager)
+    return Workplace(manager, policy, temporary_directory=settings.temporary_directory)

@@ -1,0 +1,176 @@
+"""Removing at the destination what the source no longer has."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from transship.errors import TransshipError, UnsupportedError
+from transship.image.digest import Digest
+from transship.places import Place, place
+from transship.plugin.files import unused_name
+from transship.plugin.transport import Deleter, DigestLister, TagDeleter, TagLister, Transport
+from transship.sync.jobs import FOLDER_TRANSPORT
+from transship.sync.run import SyncObserver, SyncSummary
+from transship.sync.sides import Side, Workplace
+from transship.sync.sources import ImageGroup, SourceImage
+
+_IMAGE_FILES = ("manifest.json", "version")
+
+
+@dataclass(frozen=True, slots=True)
+class TagPlace:
+    """Where the tags of one repository are: the images there are called ``prefix``, a tag and ``suffix``.
+
+    ``prefix`` is a reference as text as far as the colon before the tag.
+    """
+
+    prefix: str
+    suffix: str = ""
+
+    @classmethod
+    def of(cls, reference: str, tag: str, suffix: str) -> TagPlace:
+        """The place of an image that has the name ``tag`` there; raises ``UnsupportedError`` for other names."""
+        ending = f":{tag}{suffix}"
+        if not reference.endswith(ending):
+            raise UnsupportedError(f"--prune needs names that end with the tag, unlike {reference}")
+        return cls(reference.removesuffix(ending) + ":", suffix)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The images that a run has, as references at the destination, and the places of those that were listed."""
+
+    references: set[str] = field(default_factory=set)
+    places: dict[TagPlace, None] = field(default_factory=dict)
+
+    def add(self, reference: str, image: SourceImage, group: ImageGroup) -> None:
+        """Note an image that is copied; raises ``UnsupportedError`` for names that say nothing of their place."""
+        self.references.add(reference)
+        if group.is_listing:
+            self.places[TagPlace.of(reference, image.name.tag, group.settings.append_suffix or "")] = None
+
+
+class Pruner:
+    """Removes the images of some places but for those that are wanted."""
+
+    def __init__(self, workplace: Workplace, side: Side, wanted: Wanted) -> None:
+        self._workplace = workplace
+        self._context = workplace.context("destination", side)
+        self._wanted = wanted
+
+    def run(self, summary: SyncSummary, observer: SyncObserver, *, dry_run: bool, keep_going: bool) -> None:
+        """Remove what is not wanted; ``dry_run``: only say so. Raises ``TransshipError`` unless ``keep_going``."""
+        for where in self._wanted.places:
+            for reference in list(self.unwanted(where)):
+                try:
+                    if not dry_run:
+                        self.remove(reference, where)
+                except TransshipError as error:
+                    observer.removed(reference, error)
+                    summary.failed_removals += 1
+                    if not keep_going:
+                        raise TransshipError(f"Error removing {reference}: {error}") from error
+                else:
+                    observer.removed(reference, None)
+                    summary.removed += 1
+
+    def _is_wanted(self, reference: str) -> bool:
+        return reference in self._wanted.references
+
+    def unwanted(self, where: TagPlace) -> list[str]:
+        """The images of a place that are not wanted, as references; raises ``TransshipError``."""
+        names = _folder_images(where) if _is_folder(where.prefix) else self._listed(where)
+        return [
+            name
+            for name in names
+            if name.startswith(where.prefix) and name.endswith(where.suffix) and not self._is_wanted(name)
+        ]
+
+    def remove(self, reference: str, where: TagPlace) -> None:
+        """Remove one of ``unwanted``; raises ``TransshipError``."""
+        if _is_folder(reference):
+            _remove_folder(reference.partition(":")[2])
+            return
+        found = place(self._workplace.manager, reference, "destination", self._context)
+        transport = found.transport
+        try:
+            if not isinstance(transport, TagDeleter):
+                raise UnsupportedError(f"{transport.name}: tags cannot be deleted alone")
+            transport.delete_tag(found.reference, found.context)
+        except UnsupportedError:
+            self._remove_manifest(found, where)
+
+    def _remove_manifest(self, found: Place, where: TagPlace) -> None:
+        """Where tags cannot go alone, the manifest may, if nothing that is wanted is the same one."""
+        transport = found.transport
+        if not isinstance(transport, Deleter):
+            raise UnsupportedError(f"Deleting images not implemented for {transport.name}: images")
+        if isinstance(transport, DigestLister):
+            digests = self._digests(transport, where)
+            if str(found.reference) not in digests:  # it went with another tag
+                return
+            digest = digests[str(found.reference)]
+            kept = [name for name, other in digests.items() if other == digest and self._is_wanted(name)]
+            if kept:
+                raise UnsupportedError(
+                    f"{found.reference} cannot be deleted alone, and its manifest is that of {kept[0]} too"
+                )
+        transport.delete(found.reference, found.context)
+
+    def _digests(self, transport: Transport, where: TagPlace) -> dict[str, Digest | None]:
+        assert isinstance(transport, DigestLister)  # noqa: S101 - the caller has made sure
+        assert isinstance(transport, TagLister)  # noqa: S101 - those who list digests list tags
+        listed = transport.list_digests(transport.parse_place(_place_text(where)), self._context).digests
+        return {_name(where, tag): digest for tag, digest in listed.items() if digest is not None}
+
+    def _listed(self, where: TagPlace) -> Iterator[str]:
+        name = where.prefix.partition(":")[0]
+        transport = self._workplace.manager.transport(name)
+        if not isinstance(transport, TagLister):
+            raise UnsupportedError(f"{name}: what is there cannot be listed, so nothing can be pruned")
+        tags = transport.list_tags(transport.parse_place(_place_text(where)), self._context).tags
+        return (_name(where, tag) for tag in tags)
+
+
+def _place_text(where: TagPlace) -> str:
+    """What the transport of ``where`` calls the repository, layout or archive."""
+    transport, _, rest = where.prefix.partition(":")
+    return rest.removesuffix(":") if transport == "docker" else rest.partition(":")[0]
+
+
+def _name(where: TagPlace, tag: str) -> str:
+    transport, _, _ = where.prefix.partition(":")
+    return f"{where.prefix}{tag}" if transport == "docker" else f"{transport}:{_place_text(where)}:{tag}"
+
+
+def _is_folder(reference: str) -> bool:
+    return reference.startswith(f"{FOLDER_TRANSPORT}:")
+
+
+def _folder_images(where: TagPlace) -> Iterator[str]:
+    """Folders beside each other that hold images; nothing else is ever touched."""
+    parent, begin = os.path.split(where.prefix.removeprefix(f"{FOLDER_TRANSPORT}:"))
+    with contextlib.suppress(FileNotFoundError), os.scandir(parent or ".") as entries:
+        for entry in entries:
+            path = os.path.join(parent, entry.name)
+            if entry.name.startswith(begin) and entry.is_dir(follow_symlinks=False) and _is_image(path):
+                yield f"{FOLDER_TRANSPORT}:{path}"
+
+
+def _is_image(folder: str) -> bool:
+    return all(os.path.isfile(os.path.join(folder, name)) for name in _IMAGE_FILES)
+
+
+def _remove_folder(path: str) -> None:
+    """Remove a folder that is an image; it is none any more as soon as that begins."""
+    parent, name = os.path.split(path)
+    doomed = unused_name(parent, name)
+    try:
+        os.rename(path, doomed)
+        shutil.rmtree(doomed)
+    except OSError as error:
+        raise TransshipError(f"removing {path}: {(error.strerror or str(error)).lower()}") from error

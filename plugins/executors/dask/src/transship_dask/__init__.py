@@ -1,0 +1,1 @@
+"""The Dask plugin of transship."""
