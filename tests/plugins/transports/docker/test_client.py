@@ -25,6 +25,7 @@ from transship_docker.errors import NetworkError, RegistryError
 
 USERS = {"user": "secret"}
 USER = Credentials("user", "secret")
+IDENTITY = Credentials("<token>", identity_token="long-lived")  # noqa: S106 - known to the testing registry only
 IMAGE = oci_image()
 
 
@@ -231,8 +232,7 @@ class TestBearer:
 
     def test_identity_tokens_are_exchanged(self, connect, make):
         registry = make(identity_tokens={"long-lived": "user"})
-        identity = Credentials("<token>", identity_token="long-lived")  # noqa: S106 - known to the testing registry only
-        get(connect(registry, credentials=identity))
+        get(connect(registry, credentials=IDENTITY))
         (asked,) = self.tokens_asked(registry)
         assert asked.method == "POST"
 
@@ -243,13 +243,13 @@ class TestBearer:
         redirect = target.replace("{port}", registry.host.partition(":")[2])
         registry.add_fault(Fault("/token", redirect=redirect, status=status, times=1))
         with pytest.raises(RegistryError, match=f"{status}"):
-            get(connect(registry, credentials=Credentials("<token>", identity_token="long-lived")))  # noqa: S106
+            get(connect(registry, credentials=IDENTITY))
         assert len(self.tokens_asked(registry)) == 1
 
     def test_within_the_origin_they_are_posted_again(self, connect, make):
         registry = make(identity_tokens={"long-lived": "user"})
         registry.add_fault(Fault("/token", redirect="/token?again", status=308, times=1))
-        assert get(connect(registry, credentials=Credentials("<token>", identity_token="long-lived")))  # noqa: S106
+        assert get(connect(registry, credentials=IDENTITY))
         assert [asked.method for asked in self.tokens_asked(registry)] == ["POST", "POST"]
 
     def test_a_registry_token_is_used_as_it_is(self, connect, make):
@@ -399,7 +399,7 @@ class TestRedirects:
 class TestPatience:
     """What may pass is tried again, and nothing for ever."""
 
-    @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+    @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 521])
     def test_passing_statuses(self, connect, registry, waits, status):
         registry.add_fault(Fault("/v2/library/*", status=status, times=2))
         assert get(connect(filled(registry))).content
@@ -409,7 +409,7 @@ class TestPatience:
         registry.add_fault(Fault("/v2/", status=503, times=2))
         assert get(connect(filled(registry))).content
 
-    @pytest.mark.parametrize(("status", "requests"), [(404, 1), (401, 1), (503, 4), (429, 5)])
+    @pytest.mark.parametrize(("status", "requests"), [(404, 1), (401, 1), (501, 1), (503, 4), (429, 5)])
     def test_it_ends(self, connect, registry, status, requests):
         registry.add_fault(Fault("/v2/library/*", status=status))
         with pytest.raises(RegistryError):
@@ -419,6 +419,40 @@ class TestPatience:
     def test_lost_answers_are_asked_for_again(self, connect, registry):
         registry.add_fault(Fault("/v2/library/*", drop_response=True, times=2))
         assert get(connect(filled(registry))).content
+
+    @pytest.mark.parametrize("effect", [{"cut_after": 10}, {"headers": {"Content-Length": "99999"}}])
+    def test_a_body_that_breaks_off_is_asked_for_again(self, connect, registry, effect):
+        registry.add_fault(Fault("/v2/library/*", times=2, **effect))
+        assert get(connect(filled(registry))).content == IMAGE.manifest
+
+    def test_a_body_that_always_breaks_off_is_given_up(self, connect, registry):
+        registry.add_fault(Fault("/v2/library/*", cut_after=10))
+        with pytest.raises(NetworkError, match="EOF"):
+            get(connect(filled(registry)))
+        assert len(registry.requests) == 1 + 4
+
+    @pytest.mark.parametrize("effect", [{"cut_after": 10}, {"stall_after": 10}])
+    def test_a_refusal_that_breaks_off_is_still_a_refusal(self, connect, registry, monkeypatch, effect):
+        monkeypatch.setattr(network, "STALL_TIMEOUT", 0.3)
+        registry.add_fault(Fault("/v2/library/*", status=403, **effect))
+        with pytest.raises(RegistryError, match="403"):
+            get(connect(registry))
+
+    @pytest.mark.parametrize(
+        "effect", [{"status": 429}, {"status": 503}, {"drop_response": True}, {"cut_after": 10}], ids=str
+    )
+    @pytest.mark.parametrize("who", [USER, IDENTITY], ids=["password", "identity"])
+    def test_the_token_service_is_asked_again(self, connect, make_registry, effect, who):
+        registry = filled(make_registry(auth="bearer", users=USERS, identity_tokens={"long-lived": "user"}))
+        registry.add_fault(Fault("/token", times=2, **effect))
+        assert get(connect(registry, credentials=who)).content
+
+    def test_a_token_service_that_refuses_is_asked_once(self, connect, make_registry):
+        registry = make_registry(auth="bearer", users=USERS)
+        registry.add_fault(Fault("/token", status=403))
+        with pytest.raises(RegistryError):
+            get(connect(registry, credentials=USER))
+        assert [request.path for request in registry.requests].count("/token") == 1
 
     def test_what_has_an_effect_is_not_done_twice(self, connect, registry):
         registry.add_fault(Fault("/v2/library/*", drop_response=True))

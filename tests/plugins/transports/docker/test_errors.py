@@ -72,6 +72,7 @@ def test_kinds_of_absence_can_be_told_apart():
         (408, b"", True),
         (503, b"", True),
         (501, b"", False),
+        (521, b"", True),
     ],
 )
 def test_what_may_pass_is_known(status, body, retryable):

@@ -7,13 +7,13 @@ import time
 from collections.abc import Mapping
 
 from transship.plugin.cancellation import Cancellation
+from transship_docker.errors import is_passing
 
 _LIMITED = 429
 _LIMITED_RETRIES = 4
 _LIMITED_DELAY = 2.0
 _LONGEST_DELAY = 60.0
 _ALWAYS_HARMLESS = (429, 503)
-_PASSING = (408, 500, 502, 503, 504)
 _PASSING_RETRIES = 3
 _PASSING_DELAY = 0.5
 
@@ -29,7 +29,7 @@ class Backoff:
 
     def wait_after_status(self, status: int, headers: Mapping[str, str]) -> bool:
         """Sleep as long as such an answer asks for; False if there is no point in trying again."""
-        if status not in _ALWAYS_HARMLESS and not (self._repeatable and status in _PASSING):
+        if status not in _ALWAYS_HARMLESS and not (self._repeatable and is_passing(status)):
             return False
         asked = retry_after(headers.get("retry-after", ""))
         if status == _LIMITED:

@@ -28,7 +28,7 @@ from transship_docker.errors import (
 )
 from transship_docker.http import httpx
 from transship_docker.network import Body, Network, absolute_url
-from transship_docker.responses import read_body
+from transship_docker.responses import read_body, read_what_comes
 from transship_docker.tokens import TokenService, basic_authorization, secrets_in
 
 TOKEN_HOSTS = "token-hosts"  # noqa: S105 - the name of an option
@@ -170,21 +170,15 @@ class RegistryClient:
         limit: int = METADATA_LIMIT,
     ) -> httpx.Response:
         """The answer with its body, at most ``limit`` bytes. As ``stream`` in everything else."""
-        with self.stream(
-            method,
-            path_or_url,
-            headers=headers,
-            content=content,
-            extra_scope=extra_scope,
-            accept_statuses=accept_statuses,
-            stall_timeout=stall_timeout,
-        ) as response:
-            body = read_body(response, limit)  # that of HEAD is empty; once read, the connection serves again
-            # The body is what came: what Content-Encoding says of it is not undone.
-            kept = [line for line in response.headers.raw if line[0].lower() != b"content-encoding"]
-            whole = httpx.Response(response.status_code, headers=kept, content=body, request=response.request)
-            whole.extensions = {k: v for k, v in response.extensions.items() if k == "reason_phrase"}
-            return whole
+        request = self._request(method, path_or_url, headers, content, stall_timeout)
+        backoff = self._backoff(request)
+        while True:
+            response = self._accepted(request, backoff, extra_scope, accept_statuses)
+            try:
+                return _whole(response, read_body(response, limit))
+            except NetworkError as error:
+                if not (error.retryable and backoff.wait_after_failure(timed_out=error.timed_out)):
+                    raise
 
     @contextmanager
     def stream(
@@ -231,12 +225,38 @@ class RegistryClient:
         stall_timeout: float | None = None,
     ) -> httpx.Response:
         """As ``stream``, but the caller closes the answer."""
+        request = self._request(method, path_or_url, headers, content, stall_timeout)
+        return self._accepted(request, self._backoff(request), extra_scope, accept_statuses)
+
+    def authorize(self, extra_scope: str = "") -> None:
+        """Get what later requests need, so that a body that can be sent only once does not meet a refusal."""
+        self._authorization(self.ping().url, extra_scope)
+
+    def close(self) -> None:
+        """Close the client's own connections. May be called more than once."""
+        if self._own is not None:
+            self._own.close()
+
+    def _request(
+        self,
+        method: str,
+        path_or_url: str,
+        headers: Mapping[str, str] | Collection[tuple[str, str]],
+        content: Body,
+        stall_timeout: float | None,
+    ) -> _Request:
         url = absolute_url(path_or_url, f"{self.ping().url}/")
-        request = _Request(method, url, _with_version(headers), content, stall_timeout)
-        backoff = Backoff(self._context.cancellation, repeatable=request.is_repeatable)
+        return _Request(method, url, _with_version(headers), content, stall_timeout)
+
+    def _backoff(self, request: _Request) -> Backoff:
+        return Backoff(self._context.cancellation, repeatable=request.is_repeatable)
+
+    def _accepted(
+        self, request: _Request, backoff: Backoff, extra_scope: str, accept_statuses: Collection[int]
+    ) -> httpx.Response:
         rounds = 0
         while True:
-            shown = self._authorization(url, extra_scope)
+            shown = self._authorization(request.url, extra_scope)
             response = self._sent(request, shown, backoff)
             if response.status_code in accept_statuses:
                 return response
@@ -251,15 +271,6 @@ class RegistryClient:
                     continue
             if not backoff.wait_after_status(response.status_code, response.headers):
                 raise refused
-
-    def authorize(self, extra_scope: str = "") -> None:
-        """Get what later requests need, so that a body that can be sent only once does not meet a refusal."""
-        self._authorization(self.ping().url, extra_scope)
-
-    def close(self) -> None:
-        """Close the client's own connections. May be called more than once."""
-        if self._own is not None:
-            self._own.close()
 
     def _sent(self, request: _Request, shown: _Authorization, backoff: Backoff) -> httpx.Response:
         while True:
@@ -280,7 +291,7 @@ class RegistryClient:
             return response
 
     def _refused(self, response: httpx.Response, shown: _Authorization) -> RegistryError:
-        refused = refusal(response, read_body(response, ERROR_BODY_LIMIT, cut=True))
+        refused = refusal(response, read_what_comes(response, ERROR_BODY_LIMIT))
         if not shown.header:
             return refused
         return without_secrets(refused, secrets_in(shown.header, self._known_credentials()))
@@ -305,7 +316,7 @@ class RegistryClient:
                 if may_pass and backoff.wait_after_failure(timed_out=error.timed_out):
                     continue
                 raise
-            body = read_body(response, ERROR_BODY_LIMIT, cut=True)
+            body = read_what_comes(response, ERROR_BODY_LIMIT)
             if response.status_code in (200, 401):
                 break
             if not backoff.wait_after_status(response.status_code, response.headers):
@@ -344,6 +355,7 @@ class RegistryClient:
                     credentials,
                     scope=self._scope,
                     insecure=self._insecure,
+                    cancellation=self._context.cancellation,
                     allowed_hosts=[host.strip().lower() for host in allowed if host.strip()],
                 )
             return self._tokens
@@ -385,6 +397,14 @@ class RegistryClient:
             is_news = text not in self._warnings and len(self._warnings) < 100
             self._warnings.add(text)
             return is_news
+
+
+def _whole(response: httpx.Response, body: bytes) -> httpx.Response:
+    """The answer with its body as it came: what Content-Encoding says of it is not undone."""
+    kept = [line for line in response.headers.raw if line[0].lower() != b"content-encoding"]
+    whole = httpx.Response(response.status_code, headers=kept, content=body, request=response.request)
+    whole.extensions = {k: v for k, v in response.extensions.items() if k == "reason_phrase"}
+    return whole
 
 
 def _with_version(headers: Mapping[str, str] | Collection[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 ERROR_BODY_LIMIT = 1 << 20
 """More of a body that tells of an error is not read."""
 
+_UNABLE = (501, 505)
 _TEXT_LIMIT = 1000
 _SNIPPET = 50
 _FINAL_CODES = ("UNAUTHORIZED", "DENIED", "NAME_UNKNOWN", "MANIFEST_UNKNOWN")
-_PASSING_STATUSES = (408, 429, 500, 502, 503, 504)
 _DEFAULT_TEXTS = {
     "BLOB_UNKNOWN": "blob unknown to registry",
     "BLOB_UPLOAD_INVALID": "blob upload invalid",
@@ -152,8 +152,13 @@ def printable_body(body: bytes) -> str:
     return printable(body[: 4 * _TEXT_LIMIT].decode("utf-8", "replace"))
 
 
+def is_passing(status: int) -> bool:
+    """Whether a later request may be answered better: the server is busy or in trouble, not unable."""
+    return status in (408, 429) or (500 <= status < 600 and status not in _UNABLE)
+
+
 def _may_pass(status: int, code: str) -> bool:
-    return code not in _FINAL_CODES if code else status in _PASSING_STATUSES
+    return code not in _FINAL_CODES if code else is_passing(status)
 
 
 def _worded(code: str, detail: str) -> str:

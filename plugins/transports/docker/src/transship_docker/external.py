@@ -15,7 +15,7 @@ from transship.image.media_types import (
 from transship_docker.addresses import origin_of
 from transship_docker.errors import ERROR_BODY_LIMIT, refusal, while_doing
 from transship_docker.network import Network
-from transship_docker.responses import read_body
+from transship_docker.responses import read_what_comes
 
 if TYPE_CHECKING:
     from transship.image.descriptor import Descriptor
@@ -50,7 +50,7 @@ def _place(network: Network, url: str) -> OpenPlace:
             response = network.send("GET", url, headers)
             accepted = (200, 206, 416) if "Range" in headers else (200,)
             if response.status_code not in accepted:
-                raise refusal(response, read_body(response, ERROR_BODY_LIMIT, cut=True))
+                raise refusal(response, read_what_comes(response, ERROR_BODY_LIMIT))
             return response
 
     return ask

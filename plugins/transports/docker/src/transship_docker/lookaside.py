@@ -10,16 +10,14 @@ from urllib.parse import unquote, urlsplit
 from transship.errors import TransportError
 from transship.image.digest import Digest
 from transship.image.strict_json import METADATA_LIMIT
-from transship.plugin.cancellation import Cancellation
 from transship.plugin.context import Context
 from transship.plugin.files import read_regular, reporting, write_file
 from transship.plugin.signature import Signature
 from transship_docker.backoff import Backoff
-from transship_docker.errors import NetworkError, printable, redacted
-from transship_docker.responses import read_body
+from transship_docker.errors import printable, redacted
+from transship_docker.responses import whole_answer
 
 if TYPE_CHECKING:
-    from transship_docker.http import httpx
     from transship_docker.network import Network
 
 SIGNATURE_COUNT_LIMIT = 128
@@ -114,29 +112,13 @@ def _read_file(path: str) -> bytes | None:
 
 
 def _fetched(url: str, network: Network, context: Context) -> bytes | None:
-    response = _answer(url, network, context.cancellation)
-    try:
-        if response.status_code == 404:
-            return None
-        if response.status_code != 200:
-            status = printable(f"{response.status_code} {response.reason_phrase}".strip())
-            raise TransportError(f"reading signature from {redacted(url)}: status {status}")
-        if response.headers.get("content-type", "").startswith("text/html"):
-            context.warn(f"Signature {redacted(url)} has Content-Type text/html, unexpected for a signature")
-        return read_body(response, METADATA_LIMIT)
-    finally:
-        response.close()
-
-
-def _answer(url: str, network: Network, cancellation: Cancellation) -> httpx.Response:
-    backoff = Backoff(cancellation, repeatable=True)
-    while True:
-        try:
-            response = network.send("GET", url)
-        except NetworkError as error:
-            if not (error.retryable and backoff.wait_after_failure(timed_out=error.timed_out)):
-                raise
-            continue
-        if response.status_code in (200, 404) or not backoff.wait_after_status(response.status_code, response.headers):
-            return response
-        response.close()
+    backoff = Backoff(context.cancellation, repeatable=True)
+    response, body = whole_answer(lambda: network.send("GET", url), backoff, METADATA_LIMIT)
+    if response.status_code == 404:
+        return None
+    if response.status_code != 200:
+        status = printable(f"{response.status_code} {response.reason_phrase}".strip())
+        raise TransportError(f"reading signature from {redacted(url)}: status {status}")
+    if response.headers.get("content-type", "").startswith("text/html"):
+        context.warn(f"Signature {redacted(url)} has Content-Type text/html, unexpected for a signature")
+    return body

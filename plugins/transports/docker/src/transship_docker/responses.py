@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from transship.errors import TransportError
+from transship_docker.backoff import Backoff
+from transship_docker.errors import NetworkError
 from transship_docker.http import httpx
 from transship_docker.network import network_error, rest_of_body
 
@@ -42,19 +45,49 @@ def _length(response: httpx.Response) -> int:
     return int(length) if length.isdigit() and "transfer-encoding" not in response.headers else 0
 
 
-def read_body(response: httpx.Response, limit: int, *, cut: bool = False) -> bytes:
-    """The whole body, and close the answer. A longer one is cut, or raises ``TransportError``."""
+def read_body(response: httpx.Response, limit: int) -> bytes:
+    """The whole body, and close the answer; raises ``NetworkError``, and ``TransportError`` for a longer one."""
     body = bytearray()
-    end = time.monotonic() + BODY_TIMEOUT
-    try:
-        for piece in pieces(response):
+    with closing(response):
+        for piece in _timed(response):
             body += piece
-            if time.monotonic() >= end:
-                raise network_error(httpx.ReadTimeout(""), response.request.method, str(response.request.url))
             if len(body) > limit:
-                if cut:
-                    break
                 raise TransportError(f"exceeded maximum allowed size of {limit} bytes")
-    finally:
-        response.close()
+    return bytes(body)
+
+
+def read_what_comes(response: httpx.Response, limit: int) -> bytes:
+    """The beginning of a body that only explains the status, wherever it breaks off, and close the answer."""
+    body = bytearray()
+    with closing(response), suppress(NetworkError):
+        for piece in _timed(response):
+            body += piece
+            if len(body) > limit:
+                break
     return bytes(body[:limit])
+
+
+def whole_answer(send: Callable[[], httpx.Response], backoff: Backoff, limit: int) -> tuple[httpx.Response, bytes]:
+    """The answer to a request that may be made again, and its body; only that of status 200 must be whole.
+
+    Raises ``NetworkError``, and ``TransportError`` for a body of more than ``limit`` bytes.
+    """
+    while True:
+        try:
+            response = send()
+            body = (read_body if response.status_code == 200 else read_what_comes)(response, limit)
+        except NetworkError as error:
+            if not (error.retryable and backoff.wait_after_failure(timed_out=error.timed_out)):
+                raise
+            continue
+        if not backoff.wait_after_status(response.status_code, response.headers):
+            return response, body
+
+
+def _timed(response: httpx.Response) -> Iterator[Buffer]:
+    """The pieces of a body that must not trickle for ever."""
+    end = time.monotonic() + BODY_TIMEOUT
+    for piece in pieces(response):
+        yield piece
+        if time.monotonic() >= end:
+            raise network_error(httpx.ReadTimeout(""), response.request.method, str(response.request.url))

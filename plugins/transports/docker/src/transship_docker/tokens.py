@@ -9,17 +9,19 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from transship.errors import TransportError
+from transship.plugin.cancellation import Cancellation
 from transship.plugin.credentials import Credentials
+from transship_docker.backoff import Backoff
 from transship_docker.errors import RegistryError, printable, redacted, refusal, without_secrets
 from transship_docker.network import Network
 from transship_docker.realm import checked_realm
-from transship_docker.responses import read_body
+from transship_docker.responses import whole_answer
 
 if TYPE_CHECKING:
     from transship_docker.http import httpx
@@ -56,6 +58,7 @@ class TokenService:
         *,
         scope: str,
         insecure: bool,
+        cancellation: Cancellation,
         allowed_hosts: Collection[str] = (),
     ) -> None:
         self._network = network
@@ -64,6 +67,7 @@ class TokenService:
         self._credentials = credentials or Credentials()
         self._scope = scope
         self._insecure = insecure
+        self._cancellation = cancellation
         self._allowed_hosts = allowed_hosts
         self._tokens: dict[str, _Token] = {}
         self._lock = threading.Lock()
@@ -102,10 +106,12 @@ class TokenService:
         query += self._service() + [("scope", scope) for scope in scopes]
         url = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query), ""))
         authorization = basic_authorization(who) if who.username and who.password else ""
-        response = self._network.send(
-            "GET", url, authorization=authorization, public_only=public_only, same_host_only=True
+        response, body = self._answer(
+            lambda: self._network.send(
+                "GET", url, authorization=authorization, public_only=public_only, same_host_only=True
+            )
         )
-        return _token_of(response, "Requesting bearer token", secrets_in(authorization, who))
+        return _token_of(response, body, "Requesting bearer token", secrets_in(authorization, who))
 
     def _posted(self, realm: str, scopes: Sequence[str], public_only: bool) -> _Token:
         parts = urlsplit(realm)
@@ -119,10 +125,16 @@ class TokenService:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         url = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
         content = urlencode(form).encode()
-        response = self._network.send(
-            "POST", url, headers, content=content, public_only=public_only, same_host_only=True
+        response, body = self._answer(
+            lambda: self._network.send(
+                "POST", url, headers, content=content, public_only=public_only, same_host_only=True
+            )
         )
-        return _token_of(response, "Trying to obtain access token", secrets_in("", self._credentials))
+        return _token_of(response, body, "Trying to obtain access token", secrets_in("", self._credentials))
+
+    def _answer(self, send: Callable[[], httpx.Response]) -> tuple[httpx.Response, bytes]:
+        """That of the service, which may be asked again: a second token does no harm."""
+        return whole_answer(send, Backoff(self._cancellation, repeatable=True), TOKEN_LIMIT)
 
     def _service(self) -> list[tuple[str, str]]:
         service = self._challenge.get("service", "")
@@ -141,8 +153,7 @@ def basic_authorization(credentials: Credentials) -> str:
     return f"Basic {base64.b64encode(pair).decode()}"
 
 
-def _token_of(response: httpx.Response, doing: str, secrets: Sequence[str]) -> _Token:
-    body = read_body(response, TOKEN_LIMIT)
+def _token_of(response: httpx.Response, body: bytes, doing: str, secrets: Sequence[str]) -> _Token:
     status, url = response.status_code, redacted(str(response.request.url))
     if status == 200:
         return _parsed(body, url)

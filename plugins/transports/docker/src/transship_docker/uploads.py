@@ -20,7 +20,7 @@ from transship.image.digest import Digest
 from transship.plugin.blob import BlobReader
 from transship.plugin.context import Context
 from transship_docker.client import RegistryClient
-from transship_docker.errors import NetworkError, RegistryError, printable, redacted, while_doing
+from transship_docker.errors import NetworkError, RegistryError, is_passing, printable, redacted, while_doing
 from transship_docker.network import absolute_url
 from transship_docker.rate_limit import RateLimit, parse_size
 from transship_docker.replay import ReplayableBlob
@@ -43,7 +43,6 @@ _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 10.0
 _TOO_LARGE = 413
 _UNAUTHORIZED = 401
-_PASSING_STATUSES = (408, 429, 500, 502, 503, 504)
 _LOST_STATUSES = (404, 409, 416)
 _MANGLED_CODES = ("DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_INVALID")
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
@@ -207,13 +206,13 @@ class _Upload:
         if isinstance(error, NetworkError):
             return error.retryable
         if not self._location:
-            return error.status in _PASSING_STATUSES
+            return is_passing(error.status)
         if error.status == _TOO_LARGE:
             return not self._chunk_size
         if error.code in _MANGLED_CODES:
             return self._was_resumed
         # A token may expire in the middle; what asks for the offset gets a new one.
-        return error.status in (*_PASSING_STATUSES, *_LOST_STATUSES, _UNAUTHORIZED)
+        return is_passing(error.status) or error.status in (*_LOST_STATUSES, _UNAUTHORIZED)
 
     def _recovered(self, error: NetworkError | RegistryError) -> bool:
         """Get ready for another attempt; True if the registry has the blob after all."""
