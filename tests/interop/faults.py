@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,20 @@ NOWHERE = ()
 class Trouble:
     """A fault, which a command survives if it happens once to a request of the methods ``passes``.
 
-    ``only`` are the methods of requests that can have it; ``forges`` what nobody can tell from the truth: the commands
-    whose answer no digest vouches for then say what they were told.
+    ``only`` and ``where`` are the methods and paths of requests that can have it. ``forges``: nobody can tell it from
+    the truth, so commands whose answer no digest vouches for say what they were told. ``is_slow``: it is noticed by
+    waiting.
     """
 
     effect: dict[str, Any]
     passes: tuple[str, ...] = NOWHERE
     only: tuple[str, ...] = EVERYWHERE
+    where: str = "*"
     forges: bool = False
+    is_slow: bool = False
+
+    def can_hit(self, method: str, path: str) -> bool:
+        return method in self.only and fnmatchcase(path, self.where)
 
     def fault(self, method: str, path: str, times: int | None) -> Fault:
         return Fault(path, method, times=times, **self.effect)
@@ -56,9 +63,9 @@ TROUBLES: dict[str, Trouble] = {
     "answer lost": Trouble({"drop_response": True}, CONTINUED),
     "request dropped": Trouble({"drop_request_after": 1}, ("PATCH", "PUT"), only=("PATCH", "PUT")),
     "request not taken": Trouble({"stall_request_after": 1}, ("PATCH", "PUT"), only=("PATCH", "PUT")),
-    "silence at once": Trouble({"delay": 60}, CONTINUED),
-    "silence in the middle": Trouble({"stall_after": 5}, CONTINUED),
-    "silence before the body": Trouble({"stall_after": 0}, CONTINUED),
+    "silence at once": Trouble({"delay": 60}, CONTINUED, is_slow=True),
+    "silence in the middle": Trouble({"stall_after": 5}, CONTINUED, is_slow=True),
+    "silence before the body": Trouble({"stall_after": 0}, CONTINUED, is_slow=True),
     "408": Trouble(status(408), CONTINUED),
     "429": Trouble(status(429), EVERYWHERE),
     "429 with Retry-After": Trouble(status(429, **{"Retry-After": "0"}), EVERYWHERE),
@@ -90,7 +97,7 @@ TROUBLES: dict[str, Trouble] = {
     "Location elsewhere": Trouble({"headers": {"Location": "{elsewhere}{path}"}}, only=("POST", "PATCH")),
     "compressed on the way": Trouble({"gzip": True}),
     "endless body": Trouble({"endless": True}),
-    "endless pages": Trouble({"endless_pages": True}, only=("GET",)),
+    "endless pages": Trouble({"endless_pages": True}, where="*/tags/list", forges=True),
 }
 
 

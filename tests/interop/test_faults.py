@@ -27,9 +27,9 @@ LINE = re.compile(r'time="[^"]+" level=(warning|fatal|error|info) msg=.+')
 PREPARATION = (
     IMPATIENT
     + """
-set_to(0.8, network, "STALL_TIMEOUT", "CONNECT_TIMEOUT")
-set_to(0.8, uploads, "_FINISHING_PATIENCE", "_GIVING_UP_PATIENCE")
-set_to(0.8, manifest_uploads, "_PATIENCE")
+set_to(0.6, network, "STALL_TIMEOUT", "CONNECT_TIMEOUT")
+set_to(0.6, uploads, "_FINISHING_PATIENCE", "_GIVING_UP_PATIENCE")
+set_to(0.6, manifest_uploads, "_PATIENCE")
 set_to(2, responses, "BODY_TIMEOUT")
 set_to(20, tags, "_PAGES")
 for command in (["sync", "--src=docker", "--dest=dir", "127.0.0.1:1/a", "/dev/null"], ["verify", nowhere]):
@@ -67,12 +67,14 @@ def friendly(nurseries, tmp_path_factory):
 def rows(friendly, verb, name):
     """Which request is hit, and how often: (method, path, times)."""
     trouble = TROUBLES[name]
-    requests = [(method, path) for method, path in friendly[verb][1] if method in trouble.only]
-    every = list(itertools.product(requests, (1, None)))
-    if not FULL:  # one for each command, another one from fault to fault
-        turn = list(TROUBLES).index(name) * 2 + list(VERBS).index(verb)
-        every = every[turn % len(every) :][:1] if every else []
-    return [(method, path, times) for (method, path), times in every]
+    requests = [request for request in friendly[verb][1] if trouble.can_hit(*request)]
+    every = [(*request, times) for request, times in itertools.product(requests, (1, None))]
+    if FULL or not every:
+        return every
+    turn = list(TROUBLES).index(name) * 2 + list(VERBS).index(verb)
+    if trouble.is_slow and turn % 4:
+        return []
+    return [every[turn % len(every)]]
 
 
 def check(nursery, folder, friendly, verb, name, row):
@@ -82,7 +84,8 @@ def check(nursery, folder, friendly, verb, name, row):
         scene.registry.add_fault(trouble.fault(method, path, times))
         done = run(nursery, scene, verb)
         was_hit = not scene.registry.idle_faults
-        check_end(done, scene, verb, trouble, expected=friendly[verb][0])
+        is_forged = trouble.forges and (path.endswith("/tags/list") or not VERBS[verb].vouched)
+        check_end(done, scene, verb, expected=None if is_forged else friendly[verb][0])
         assert was_hit
         if times and method in trouble.passes:
             assert done.code == 0, done
@@ -90,7 +93,7 @@ def check(nursery, folder, friendly, verb, name, row):
         assert not [request for request in elsewhere if request.headers.get("Authorization")]
 
 
-def check_end(done, scene, verb, trouble, *, expected):
+def check_end(done, scene, verb, *, expected):
     assert done.code in (0, 1, 2), done
     assert done.seconds < SOON
     assert done.peak <= MEMORY
@@ -99,9 +102,9 @@ def check_end(done, scene, verb, trouble, *, expected):
     assert all(LINE.fullmatch(line) for line in lines), done
     assert ("level=fatal" in done.stderr) is bool(done.code), done
     is_done = VERBS[verb].done(scene)
-    if done.code == 0 and (VERBS[verb].vouched or not trouble.forges):
+    if done.code == 0 and expected is not None:
         assert is_done, done
-        assert not expected or scene.normalized(done.stdout).splitlines().sort() == expected.splitlines().sort()
+        assert sorted(scene.normalized(done.stdout).splitlines()) == sorted(expected.splitlines())
     if done.code and not is_done:
         check_nothing_half_done(scene)
 
