@@ -52,6 +52,16 @@ def test_link_to_nowhere_is_not_passed_over(places):
         load_policy()
 
 
+def test_place_that_cannot_be_looked_at_is_not_passed_over(places, monkeypatch, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    system = places[1]
+    system.write_bytes(ACCEPTING)
+    monkeypatch.setattr(files, "default_paths", lambda: (str(tmp_path / "loop" / "policy.json"), str(system)))
+    with pytest.raises(PolicyError, match=r"loop/policy\.json.*--policy"):
+        load_policy()
+    assert load_policy(str(system)).default[0].type == "insecureAcceptAnything"
+
+
 def test_without_any_policy_the_ways_out_are_told(places):
     with pytest.raises(PolicyError, match=r"no policy\.json file found") as caught:
         load_policy()

@@ -38,12 +38,23 @@ def open_regular(path: str | os.PathLike[str], *, within: str | os.PathLike[str]
 
 
 def _lies_within(descriptor: int, path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
-    try:  # the file that was opened, not what the name leads to by now
-        real = os.readlink(f"/proc/self/fd/{descriptor}")
-    except OSError:
-        real = os.path.realpath(path)
     root = os.path.realpath(folder)
-    return real.startswith(root if root.endswith("/") else root + "/")
+    return _real_path(descriptor, path).startswith(root if root.endswith("/") else root + "/")
+
+
+def _real_path(descriptor: int, path: str | os.PathLike[str]) -> str:
+    """Where the file lies that was opened as ``path``, not what that name leads to by now."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return os.path.realpath(path)
+
+
+def require_place(file: BinaryIO, path: str | os.PathLike[str], resolved: str) -> None:
+    """Raise ``TransportError`` unless ``file``, opened as ``path``, is what that led to when it was ``resolved``."""
+    # What others have open has no path that a policy could be asked about.
+    if not resolved.startswith("/proc/") and _real_path(file.fileno(), path) != resolved:
+        raise TransportError(f"{os.fspath(path)}: leads elsewhere than before, to {resolved} then")
 
 
 def read_regular(path: str | os.PathLike[str], limit: int, *, within: str | os.PathLike[str] | None = None) -> bytes:

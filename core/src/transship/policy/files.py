@@ -22,7 +22,7 @@ def load_policy(path: str | None = None, manager: PluginManager | None = None) -
 
     Raises ``PolicyError`` if there is none, or if it is unreadable or wrong; that never means "accept".
     """
-    path = path or next((place for place in default_paths() if os.path.lexists(place)), None)
+    path = path or next((place for place in default_paths() if _is_there(place)), None)
     if path is None:
         places = ", ".join(f'"{place}"' for place in default_paths())
         raise PolicyError(
@@ -35,3 +35,16 @@ def load_policy(path: str | None = None, manager: PluginManager | None = None) -
     except OSError as error:
         raise PolicyError(f"open {path}: {(error.strerror or str(error)).lower()}") from error
     return parse_policy(data, path, manager)
+
+
+def _is_there(path: str) -> bool:
+    """Whether anything has this name, readable or not; raises ``PolicyError`` where that cannot be known."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:  # the next place may have a policy that accepts more
+        raise PolicyError(
+            f"stat {path}: {(error.strerror or str(error)).lower()}; name a policy with --policy to use another"
+        ) from error
+    return True

@@ -22,10 +22,14 @@ _SIGNATURE_COUNT_LIMIT = 128
 
 
 class DirSource(Source):
-    """Reads the files of a folder; a link that leads out of it is refused."""
+    """Reads the files of a folder; a link that leads out of it is refused.
+
+    The folder is the one that the policy was asked about, whatever its name leads to by now.
+    """
 
     def __init__(self, reference: DirReference) -> None:
         self._path = reference.path
+        self._within = reference.resolved
         with contextlib.suppress(FileNotFoundError):
             check_version(self._path)
 
@@ -49,10 +53,6 @@ class DirSource(Source):
             if len(signatures) == _SIGNATURE_COUNT_LIMIT:
                 raise TransportError(f"{self._path}: more than {_SIGNATURE_COUNT_LIMIT} signatures")
             signatures.append(Signature.parse(self._read(name, _SIGNATURE_LIMIT)))
-
-    @property
-    def _within(self) -> str:
-        return self._path or "."
 
     def _path_of(self, name: str) -> str:
         return os.path.join(self._path, name)

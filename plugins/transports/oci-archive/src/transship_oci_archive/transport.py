@@ -32,7 +32,7 @@ class OciArchiveTransport(Transport):
 
     def open_source(self, reference: Reference, context: Context) -> Source:
         reference = layout_reference(reference)
-        store = ArchiveStore(reference.path, context)
+        store = ArchiveStore(reference, context)
         try:
             return LayoutSource(store, reference)
         except BaseException:
@@ -51,7 +51,7 @@ class OciArchiveTransport(Transport):
 
     def list_tags(self, place: Reference, context: Context) -> TagList:
         """The names in ``index.json``."""
-        store = ArchiveStore(layout_reference(place).path, context)
+        store = ArchiveStore(layout_reference(place), context)
         try:
             return TagList("", store.read_index().names())
         finally:
@@ -59,7 +59,7 @@ class OciArchiveTransport(Transport):
 
     def list_digests(self, place: Reference, context: Context) -> TagDigests:
         """The names in ``index.json``, and the digests beside them."""
-        store = ArchiveStore(layout_reference(place).path, context)
+        store = ArchiveStore(layout_reference(place), context)
         try:
             return TagDigests("", store.read_index().digests())
         finally:

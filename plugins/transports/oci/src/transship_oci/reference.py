@@ -20,10 +20,12 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 class OciReference(Reference):
     """An image in a layout. ``path`` is ``""`` for the current folder, ``tag`` is ``""`` where there is none.
 
-    ``index`` is the position in ``index.json`` of ``@N``, None where there is none.
+    ``resolved`` is the path without any link. ``index`` is the position in ``index.json`` of ``@N``, None where there
+    is none.
     """
 
     path: str
+    resolved: str
     tag: str = ""
     index: int | None = None
 
@@ -61,6 +63,7 @@ def _reference(transport: str, path: str, suffix: str, *, tag: str = "", index: 
         transport=transport,
         text=f"{path}:{suffix}",
         path=path,
+        resolved=resolved,
         tag=tag,
         index=index,
         policy_identity=resolved,

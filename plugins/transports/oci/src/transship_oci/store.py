@@ -27,17 +27,20 @@ class LayoutStore(Protocol):
 
 
 class FolderStore:
-    """A layout in a folder. ``shared_blobs`` is another folder that holds its blobs, ``""`` if it does."""
+    """A layout in a folder. ``shared_blobs`` is another folder that holds its blobs, ``""`` if it does.
 
-    def __init__(self, path: str, shared_blobs: str = "") -> None:
-        self._path = path or "."
+    ``resolved`` is where ``path`` led when a policy was asked about it: nothing is read if it leads elsewhere by now.
+    """
+
+    def __init__(self, path: str, shared_blobs: str = "", resolved: str = "") -> None:
+        self._within = resolved or path or "."
         self._index_path = os.path.join(path, INDEX_FILE)
         self._blobs = shared_blobs or os.path.join(path, "blobs")
-        self._blobs_within = shared_blobs or self._path
+        self._blobs_within = shared_blobs or self._within
 
     def read_index(self) -> LayoutIndex:
         with reporting("open", self._index_path):
-            data = read_regular(self._index_path, METADATA_LIMIT, within=self._path)
+            data = read_regular(self._index_path, METADATA_LIMIT, within=self._within)
         return LayoutIndex.parse(data, self._index_path)
 
     def open_blob(self, digest: Digest) -> FileContent:

@@ -54,7 +54,7 @@ class OciTransport(Transport):
 
     def open_source(self, reference: Reference, context: Context) -> Source:
         reference = layout_reference(reference)
-        store = FolderStore(reference.path, context.options.get(SHARED_BLOBS, ""))
+        store = FolderStore(reference.path, context.options.get(SHARED_BLOBS, ""), reference.resolved)
         return LayoutSource(store, reference)
 
     def open_destination(self, reference: Reference, context: Context) -> Destination:

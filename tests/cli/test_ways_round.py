@@ -1,0 +1,75 @@
+"""Ways round a policy through the whole program, with real transports: each ends with nothing at the destination."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from transship.api import CopyOptions, PluginManager
+from transship.copy.run import copy_image
+from transship.errors import TransshipError
+from transship.image.platform import PlatformRequest
+from transship.places import place
+from transship.policy.document import parse_policy
+from transship.testing.images import oci_image
+from transship.testing.writers import write_dir, write_oci_archive, write_oci_layout
+from transship.verification import verify_image
+
+ACCEPT = {"type": "insecureAcceptAnything"}
+REJECT = {"type": "reject"}
+
+
+class TestNameThatLeadsElsewhere:
+    """The policy is asked about where a name leads; when it leads elsewhere afterwards, nothing is read there."""
+
+    @pytest.fixture(params=["dir", "oci", "oci-archive"])
+    def swapped(self, request, tmp_path):
+        """A policy that trusts one folder, and a place whose name led there until now."""
+        write = {
+            "dir": write_dir,
+            "oci": lambda image, path: write_oci_layout({"": image}, path),
+            "oci-archive": lambda image, path: write_oci_archive({"": image}, path),
+        }[request.param]
+        for folder, compression in (("trusted", "gzip"), ("elsewhere", "zstd")):
+            (tmp_path / folder).mkdir()
+            write(oci_image(compression=compression), tmp_path / folder / "image")
+        link = tmp_path / "link"
+        link.symlink_to("trusted/image")
+        scopes = {request.param: {str(tmp_path / "trusted"): [ACCEPT]}}
+        manager = PluginManager()
+        policy = parse_policy(json.dumps({"default": [REJECT], "transports": scopes}).encode(), "test", manager)
+        source = place(manager, f"{request.param}:{link}", "source")
+
+        def swap():
+            link.unlink()
+            link.symlink_to("elsewhere/image")
+
+        return manager, policy, source, swap
+
+    def _copy(self, manager, policy, source, tmp_path):
+        copy_image(
+            manager,
+            source,
+            [place(manager, f"dir:{tmp_path}/out", "destination")],
+            policy=policy,
+            options=CopyOptions(),
+        )
+
+    def test_is_copied_where_it_led(self, swapped, tmp_path):
+        manager, policy, source, _ = swapped
+        self._copy(manager, policy, source, tmp_path)
+        assert (tmp_path / "out" / "manifest.json").exists()
+
+    def test_is_not_copied_from_elsewhere(self, swapped, tmp_path):
+        manager, policy, source, swap = swapped
+        swap()
+        with pytest.raises(TransshipError, match="lead"):
+            self._copy(manager, policy, source, tmp_path)
+        assert not (tmp_path / "out").exists()
+
+    def test_is_not_verified_elsewhere(self, swapped):
+        _, policy, source, swap = swapped
+        swap()
+        with pytest.raises(TransshipError, match="lead"):
+            verify_image(source, policy, platform=PlatformRequest())
