@@ -21,7 +21,7 @@ from transship.places import Place
 from transship.plugin.machine import machine_platform
 from transship.plugin.transport import RawManifest, Source
 from transship.policy.document import Policy
-from transship.policy.evaluation import Verdict, judge
+from transship.policy.evaluation import Verdict, judge, require_valid_scopes
 from transship.retry import may_pass
 
 
@@ -55,6 +55,7 @@ def verify_image(
 
     An image is accepted if all that is in the answer is. Raises ``TransshipError`` if the image cannot be read.
     """
+    require_valid_scopes(policy, place.transport)
     with contextlib.ExitStack() as stack:
         try:
             source = place.transport.open_source(place.reference, place.context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
@@ -90,6 +91,25 @@ def test_the_policy_there_decides(layout, monkeypatch):
     result = run_elsewhere(job_in(layout), WorkplaceSettings(str(layout / "policy.json")))
     assert result.outcome.status is Status.FAILED
     assert "rejected" in result.outcome.error
+
+
+def test_the_policy_there_counts_as_it_is_when_a_job_begins(layout):
+    path = layout / "policy.json"
+    statuses = []
+    for kind in ("insecureAcceptAnything", "reject"):
+        path.write_text(json.dumps({"default": [{"type": kind}]}))
+        result = run_elsewhere(job_in(layout, updates=True, rechecks=True), WorkplaceSettings(str(path)))
+        statuses.append(result.outcome.status)
+    assert statuses == [Status.COPIED, Status.FAILED]
+
+
+def test_a_scope_of_the_policy_there_that_can_never_match_is_an_error(layout):
+    accept = [{"type": "insecureAcceptAnything"}]
+    document = {"default": accept, "transports": {"oci": {f"{layout}/layout/": [{"type": "reject"}]}}}
+    (layout / "policy.json").write_text(json.dumps(document))
+    result = run_elsewhere(job_in(layout), WorkplaceSettings(str(layout / "policy.json")))
+    assert result.outcome.status is Status.FAILED
+    assert "invalid policy" in result.outcome.error
 
 
 def test_credentials_stay_in_the_process_that_has_them(workplace):

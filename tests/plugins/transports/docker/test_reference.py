@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from transship.errors import InvalidReferenceError
+from transship_docker.reference import validate_registry_scope
 from transship_docker.transport import DockerTransport
 
 DIGEST = "sha256:" + "a" * 64
@@ -56,3 +57,59 @@ def test_beside_a_digest_the_tag_is_no_policy_identity():
     reference = DockerTransport().parse_reference(f"//h.tld/a/b:1@{DIGEST}")
     assert reference.policy_identity == f"h.tld/a/b@{DIGEST}"
     assert reference.policy_namespaces == ("h.tld/a/b", "h.tld/a", "h.tld", "*.tld")
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "docker.io",
+        "docker.io/library",
+        "docker.io/library/busybox",
+        "docker.io/library/busybox:latest",
+        f"docker.io/library/busybox@{DIGEST}",
+        "localhost",
+        "localhost/team/app",
+        "registry:5000",
+        "registry:5000/app:v1",
+        "Registry.example.com/team",
+        "*.com",
+        "*.registry.example.com",
+    ],
+)
+def test_policy_scope_that_an_image_can_have_is_accepted(scope):
+    validate_registry_scope(scope)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "",
+        " ",
+        "busybox",
+        "library/busybox",
+        "registry/app",
+        "index.docker.io",
+        "docker.io/busybox:latest",
+        f"registry.example.com/app:v1@{DIGEST}",
+        f"registry.example.com@{DIGEST}",
+        "registry.example.com/",
+        "registry.example.com//app",
+        "registry.example.com/Team",
+        "registry.example.com/team/",
+        "registry.example.com/team/*",
+        "registry.example.com/app:",
+        "registry.example.com/app:v*",
+        "registry.example.com/app@sha256:12",
+        "https://registry.example.com",
+        "registry.example.com ",
+        "*",
+        "*.",
+        "*.*.com",
+        "*.example.com:5000",
+        "*.example.com/team",
+        "registry.*.com",
+    ],
+)
+def test_policy_scope_that_no_image_can_have_is_refused(scope):
+    with pytest.raises(InvalidReferenceError):
+        validate_registry_scope(scope)

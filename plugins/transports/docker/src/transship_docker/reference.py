@@ -77,8 +77,22 @@ def _reference(transport: str, image: DockerReference, *, has_unknown_digest: bo
 
 
 def validate_registry_scope(scope: str) -> None:
-    """Accept a host, a repository or part of one, with or without tag or digest, and ``*.domain``."""
-    if scope.startswith("*.") and "/" not in scope and scope != "*.":
-        scope = scope.removeprefix("*.")
-    if not scope or scope != scope.strip() or "//" in scope or scope.endswith("/"):
-        raise InvalidReferenceError(f"Invalid scope {scope!r} for docker")
+    """Accept a host, a repository or part of one, a repository with tag or digest, and ``*.domain``.
+
+    Anything else, such as a name that is not complete, can be the scope of no image.
+    """
+    if scope.startswith("*."):
+        is_possible = ":" not in scope and "/" not in scope and _is_canonical(f"{scope[2:]}:1/part/image")
+    else:
+        is_possible = _is_canonical(f"{scope}/part/image") or _is_canonical(scope)
+    if not is_possible:
+        raise InvalidReferenceError(f"Invalid scope {scope!r} for docker: no image can have it")
+
+
+def _is_canonical(text: str) -> bool:
+    """Whether ``text`` is the complete name of an image, with a tag or a digest at most."""
+    try:
+        reference = DockerReference.parse_canonical(text)
+    except InvalidReferenceError:
+        return False
+    return not (reference.tag and reference.digest)

@@ -88,10 +88,10 @@ def parse_layout_place(transport: str, text: str) -> OciReference:
 
 
 def validate_layout_scope(scope: str) -> None:
-    """Accept an absolute, clean path other than ``/``, with or without ``:REF``."""
-    path, colon, ref = scope.partition(":")
-    if colon and not _REF.fullmatch(ref):
-        raise InvalidReferenceError(f"Invalid image {ref}")
+    """Accept an absolute, clean path other than ``/``. The images of one layout are not told apart."""
+    path, colon, _ = scope.partition(":")
+    if colon:
+        raise InvalidReferenceError(f"Invalid scope {scope}: must name a whole layout, perhaps try with path {path}")
     if not path.startswith("/"):
         raise InvalidReferenceError(f"Invalid scope {scope}: must be an absolute path")
     if path == "/":
