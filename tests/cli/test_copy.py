@@ -204,6 +204,7 @@ class TestIndexes:
         [
             ["--platform", "linux/arm64", "--platform", "linux/s390x"],
             ["--multi-arch", "linux/arm64,linux/s390x"],
+            ["--multi-arch", "linux/arm64, linux/s390x "],
         ],
     )
     @pytest.mark.parametrize("source", ["oci:layout:index", "dir:list"])
@@ -213,9 +214,10 @@ class TestIndexes:
         assert len(list((images / "target").glob("*.manifest.json"))) == 2
         assert len(json.loads(_manifest())["manifests"]) == len(PLATFORMS)
 
+    @pytest.mark.parametrize("flag", ["--strip-removed-platforms", "--strip-sparse-manifest-list"])
     @pytest.mark.parametrize("source", ["oci:layout:index", "dir:list"])
-    def test_stripped_index_has_only_what_was_copied(self, run, images, source):
-        flags = ["--platform", "linux/arm64", "--platform=linux/s390x", "--strip-sparse-manifest-list"]
+    def test_stripped_index_has_only_what_was_copied(self, run, images, source, flag):
+        flags = ["--platform", "linux/arm64", "--platform=linux/s390x", flag]
         assert run("copy", *flags, source, "dir:target").code == 0
         entries = json.loads(_manifest())["manifests"]
         assert [entry["platform"]["architecture"] for entry in entries] == ["arm64", "s390x"]
@@ -360,6 +362,16 @@ def test_flags_that_would_promise_too_much_are_refused(run, images, flags):
     assert outcome.code == 1
     assert "is not supported yet" in outcome.fatal
     assert not (images / "target").exists()
+
+
+@pytest.mark.parametrize(
+    "flags", [["--encryption-key", "jwe:k", "--decryption-key", "k"], ["--encrypt-layer", "0", "--decryption-key", "k"]]
+)
+def test_flags_that_contradict_each_other_are_told_as_such(run, images, flags):
+    outcome = run("copy", *flags, "dir:folder", "dir:target")
+    assert outcome.code == 1
+    assert all(flag in outcome.fatal for flag in flags[::2] if flag != "--decryption-key")
+    assert "not supported" not in outcome.fatal
 
 
 def test_foreign_layer_that_is_nowhere_is_told(run, images):

@@ -373,7 +373,7 @@ class TestFailures:
         outcome = sync(source=f"{registry.host}/nothing")
         assert outcome.code == 1
         name = f"{registry.host}/nothing"
-        assert outcome.fatal.startswith(f"Error determining repository tags for image {name}: fetching tags list: ")
+        assert outcome.fatal.startswith(f"Error determining repository tags for repo {name}: fetching tags list: ")
 
 
 class TestFiles:

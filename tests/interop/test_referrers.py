@@ -409,7 +409,7 @@ class TestPolicy:
         ({"manifest_type": OCI_MANIFEST}, "--format"),
         ({"annotations": {"a": "b"}}, "--annotation"),
         ({"compress_format": "zstd"}, "--dest-compress-format"),
-        ({"strip_sparse_index": True}, "--strip-sparse-manifest-list"),
+        ({"strip_sparse_index": True}, "--strip-removed-platforms"),
     ],
 )
 def test_what_would_change_the_image_is_refused(source, target, options, flag):

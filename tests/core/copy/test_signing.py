@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,7 @@ from transship.errors import (
 )
 from transship.image.digest import Digest
 from transship.image.identification import manifest_digest
+from transship.image.platform import Platform
 from transship.image.reference import DockerReference
 from transship.plugin.events import CreatingSignature, ImageJudged, ImageStarted, SignatureCreated
 from transship.plugin.mechanism import Requirement, RequirementVerdict, SignatureMechanism, Signer, UntrustedImage
@@ -141,6 +143,24 @@ class TestAcceptance:
 
         sealing.place(IMAGE, oci_image(), on_get_signatures=read)
         sealing.copy(insecure_policy=True, options=CopyOptions(remove_signatures=True))
+
+    def test_signatures_of_an_index_can_be_left_out_alone(self, sealing):
+        index = oci_index()
+        signatures = {image.digest: (sealing.seal_of(image),) for image in index.instances}
+        signatures[None] = (sealing.seal_of(index),)
+        sealing.place(IMAGE, index, on_get_signatures=lambda instance, _: signatures[instance])
+        target = sealing.place("target")
+        options = CopyOptions(
+            multi_arch=MultiArch.PLATFORMS,
+            platforms=(Platform("linux", "arm64", "v8"),),
+            strip_sparse_index=True,
+            remove_index_signatures=True,
+        )
+        with pytest.raises(CopyError, match="invalidate signatures"):
+            sealing.copy(options=replace(options, remove_index_signatures=False))
+        sealing.copy(options=options)
+        arm64 = index.instances[1].digest
+        assert target.stored == {arm64: signatures[arm64]}
 
     def test_chosen_instance_of_an_index_is_judged_by_its_own_signatures(self, sealing):
         index = oci_index()

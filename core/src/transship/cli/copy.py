@@ -52,10 +52,12 @@ def _copy_options() -> list[click.Option]:
             metavar="OS/ARCH[/VARIANT]",
             help="copy this platform of an index, as --multi-arch does (repeatable)",
         ),
-        Flag("--strip-sparse-manifest-list", help="leave out of the index what was not copied"),
+        Flag("--strip-removed-platforms", help="leave out of the index what was not copied"),
+        Flag("--strip-sparse-manifest-list", "strip_removed_platforms", hidden=True),
         Value("--format", "-f", default="", metavar="FORMAT", help="manifest type to write: oci, v2s1 or v2s2"),
         Flag("--preserve-digests", help="fail rather than change a manifest"),
         Flag("--remove-signatures", help="do not copy signatures"),
+        Flag("--remove-list-signatures", help="do not copy signatures of an index, but those of its images"),
         Flag("--referrers", help="copy what refers to the image too, such as signatures and attestations of cosign"),
         Value("--sign-identity", default="", metavar="REF", help="what new signatures are for, if not DESTINATION"),
         Value("--additional-tag", multiple=True, metavar="REF", help="further tags, for docker: and docker-archive:"),
@@ -180,6 +182,10 @@ def copy_options(app: Application, flags: Mapping[str, Any]) -> CopyOptions:
     """The options of the engine that the flags ask for."""
     from transship.copy.options import CopyOptions
 
+    if flags["encryption_key"] and flags["decryption_key"]:
+        raise UsageError("--encryption-key and --decryption-key cannot be specified together")
+    if flags["encrypt_layer"] and not flags["encryption_key"]:
+        raise UsageError("--encrypt-layer can only be used with --encryption-key")
     for name in _LATER:
         if flags[name]:
             raise UnsupportedError(f"--{name.replace('_', '-')} is not supported yet")
@@ -192,10 +198,11 @@ def copy_options(app: Application, flags: Mapping[str, Any]) -> CopyOptions:
         multi_arch=multi_arch,
         platform=app.globals.platform,
         platforms=platforms,
-        strip_sparse_index=flags["strip_sparse_manifest_list"],
+        strip_sparse_index=flags["strip_removed_platforms"],
         manifest_type=_FORMATS[flags["format"]],
         preserve_digests=flags["preserve_digests"],
         remove_signatures=flags["remove_signatures"],
+        remove_index_signatures=flags["remove_list_signatures"],
         compress_format=_compressor(app, flags),
         compress_level=flags["dest_compress_level"],
         force_compress_format=flags["dest_force_compress_format"],
@@ -234,7 +241,7 @@ def _multi_arch(flags: Mapping[str, Any]) -> tuple[MultiArch, tuple[Platform, ..
     if what in ("system", "all", "index-only"):
         return MultiArch(what), ()
     try:
-        return MultiArch.PLATFORMS, tuple(Platform.parse(text) for text in platforms or str(what).split(","))
+        return MultiArch.PLATFORMS, tuple(Platform.parse(text) for text in platforms or map(str.strip, what.split(",")))
     except TransshipError as error:
         if platforms:
             raise UsageError(f"--platform: {error}") from error

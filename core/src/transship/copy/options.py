@@ -28,6 +28,7 @@ class CopyOptions:
 
     ``platform``: which instance of an index is wanted. ``platforms``: which ones, with ``MultiArch.PLATFORMS``.
     ``strip_sparse_index``: entries that were not copied are left out of the index.
+    ``remove_signatures``: the source's are not copied; ``remove_index_signatures``: those of an index itself are not.
     ``manifest_type``: the media type to write, ``""``: the source's if the destination takes it.
     ``compress_format``: the name of a compression, ``""``: what the destination wants; ``compress_level`` None: the
     algorithm's default; ``force_compress_format``: blobs compressed otherwise are not reused.
@@ -45,6 +46,7 @@ class CopyOptions:
     manifest_type: str = ""
     preserve_digests: bool = False
     remove_signatures: bool = False
+    remove_index_signatures: bool = False
     compress_format: str = ""
     compress_level: int | None = None
     force_compress_format: bool = False

@@ -36,7 +36,7 @@ def options_with_referrers(options: CopyOptions) -> CopyOptions:
         "--format": options.manifest_type,
         "--dest-compress-format": options.compress_format,
         "--annotation": options.annotations,
-        "--strip-sparse-manifest-list": options.strip_sparse_index,
+        "--strip-removed-platforms": options.strip_sparse_index,
     }
     if conflict := next((flag for flag, value in changes.items() if value), ""):
         raise UnsupportedError(f"--referrers keeps the image as it is, so it cannot be used with {conflict}")

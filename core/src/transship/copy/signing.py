@@ -73,7 +73,8 @@ def require_policy(session: Session, image: UntrustedImage) -> None:
 
 def kept_signatures(session: Session, image: UntrustedImage, *, of_index: bool) -> Sequence[Signature]:
     """The signatures to keep; raises if a target cannot hold them."""
-    if session.options.remove_signatures:
+    options = session.options
+    if options.remove_signatures or (of_index and options.remove_index_signatures):
         return ()
     session.emit(ReadingSignatures(session.image, of_index))
     signatures = image.signatures

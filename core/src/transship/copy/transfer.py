@@ -89,7 +89,8 @@ def _reused(session: Session, task: LayerTask, target: Target, *, may_change: bo
         if present is None:
             present = _compressed_before(session, task, target, may_change=may_change)
     except (TransshipError, OSError) as error:
-        raise failure("trying to reuse blob", error, operation="reuse", side="destination") from error
+        doing = f"trying to reuse blob {task.descriptor.digest} at destination"
+        raise failure(doing, error, operation="reuse", side="destination") from error
     if present is not None and not session.options.dry_run:
         target.count(present.descriptor.size, reused=True)
     return present

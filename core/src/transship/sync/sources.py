@@ -171,7 +171,7 @@ class SourceReader:
         except UnsupportedError:
             raise
         except (TransshipError, OSError) as error:
-            raise TransshipError(f"Error determining repository tags for image {named.name}: {error}") from error
+            raise TransshipError(f"Error determining repository tags for repo {named.name}: {error}") from error
         return ImageGroup(
             side, settings, tags, lambda tag: _in_registry(DockerReference(named.domain, named.path, tag))
         )

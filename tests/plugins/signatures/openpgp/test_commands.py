@@ -116,6 +116,10 @@ class TestSign:
         assert message in shown.fatal
         assert not (folder / "x").exists()
 
+    def test_an_image_without_a_name_is_not_signed(self, run, folder):
+        shown = run("standalone-sign", "manifest.json", "", "<ed25519@example.com>", "-o", "x")
+        assert (shown.code, (folder / "x").exists()) == (1, False)
+
 
 class TestVerify:
     @pytest.mark.parametrize("name", ["ed25519", "subkey", "rsa"])

@@ -25,7 +25,7 @@ _VALIDITIES = {"r": "it is revoked", "e": "it has expired", "d": "it is disabled
 _NOT_THERE = "9"  # the reason in INV_SGNR (the same)
 _CANNOT_ASK = "gpg-agent cannot ask for its passphrase here; give it in a file, or set GPG_TTY"
 _FAILURES = {  # of libgpg-error
-    11: "wrong passphrase",
+    11: "Bad passphrase",
     85: _CANNOT_ASK,  # no pinentry
     99: "the passphrase was not given",
     0x8000 + 102: _CANNOT_ASK,  # no terminal
@@ -56,6 +56,8 @@ class GpgSigner(Signer):
 
     def sign_as(self, reference: str, digest: Digest) -> bytes:
         """The signed message that says that the image with ``digest`` is called ``reference``, as it stands."""
+        if not reference:
+            raise SignatureError("unexpected empty signature content")
         content = make_payload(PAYLOAD_TYPE, reference, digest)
         with private_folder() as folder:
             message = self._signed(content, folder)

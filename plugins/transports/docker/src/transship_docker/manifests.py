@@ -16,7 +16,7 @@ from transship.image.media_types import (
 from transship.image.reference import DockerReference
 from transship.plugin.transport import RawManifest
 from transship_docker.client import RegistryClient
-from transship_docker.errors import RegistryError, while_doing
+from transship_docker.errors import RegistryError
 
 ACCEPTED_TYPES = (OCI_MANIFEST, DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, DOCKER_SCHEMA1, DOCKER_LIST, OCI_INDEX)
 
@@ -28,14 +28,12 @@ _MEDIA_TYPE_LIMIT = 255
 
 def get_manifest(client: RegistryClient, image: DockerReference) -> RawManifest:
     """The manifest or index of ``image``, by its digest if it has one. Its digest is checked."""
-    what = f"manifest {image.digest or image.tag} in {image.name}"
-    with while_doing(f"fetching {what}"):
-        client.authorize()
+    client.authorize()
     try:
         return request_manifest(client, image)
     except TransportError as error:
         doing = "reading" if isinstance(error, RegistryError) else "fetching"
-        error.args = (f"{doing} {what}: {error}",)
+        error.args = (f"{doing} manifest {image.digest or image.tag} in {image.name}: {error}",)
         raise
 
 
