@@ -11,6 +11,7 @@ from transship import hookimpl
 from transship.api import CopyOptions, MultiArch, Retries, copy, copy_to_all, open_signer
 from transship.errors import (
     CopyError,
+    InvalidManifestError,
     InvalidReferenceError,
     PluginError,
     SignatureError,
@@ -477,18 +478,26 @@ class TestWhatIsJudgedIsWhatIsCopied:
         sealing.copy(retries=Retries(1, 0.001))
         assert target.log[-2:] == ["commit", "close"]
 
-    def test_index_with_one_refused_instance_gets_no_name(self, sealing):
+    def test_nothing_of_an_index_with_one_refused_instance_is_written(self, sealing):
         index = oci_index()
-        *signed, unsigned = index.instances
-        signatures = {image.digest: (sealing.seal_of(image),) for image in signed}
+        signatures = {image.digest: (sealing.seal_of(image),) for image in index.instances[:-1]}
         sealing.place(IMAGE, index, on_get_signatures=lambda instance, _: signatures.get(instance, ()))
         target = sealing.place("target")
         with pytest.raises(CopyError, match="Source image rejected") as caught:
             sealing.copy(options=CopyOptions(multi_arch=MultiArch.ALL))
         assert str(len(index.instances)) in str(caught.value)
-        assert "manifest" not in target.log
-        assert "commit" not in target.log
-        assert unsigned.manifest not in [data for data, _ in target.manifests]
+        assert (target.log, target.blobs, target.manifests) == (["close"], {}, [])
+
+    def test_members_that_are_too_big_together_are_refused(self, sealing):
+        members = json.loads(oci_index().manifest)
+        for entry in members["manifests"]:
+            entry["size"] = 33 << 20
+        index = replace(oci_index(), manifest=json.dumps(members).encode())
+        sealing.place(IMAGE, index)
+        target = sealing.place("target")
+        with pytest.raises(InvalidManifestError, match="together"):
+            sealing.copy(insecure_policy=True, options=CopyOptions(multi_arch=MultiArch.ALL))
+        assert target.log == ["close"]
 
     def test_every_instance_of_a_copied_index_is_judged(self, sealing):
         index, events = oci_index(), []

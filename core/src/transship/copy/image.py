@@ -35,6 +35,7 @@ from transship.image.identification import manifest_digest, normalized_media_typ
 from transship.image.manifest import ImageManifest, parse_manifest
 from transship.image.media_types import INDEX_TYPES
 from transship.plugin.events import BlobFinished, BlobStarted, WritingManifest
+from transship.plugin.mechanism import UntrustedImage
 from transship.plugin.signature import Signature
 from transship.plugin.transport import RawManifest
 
@@ -46,6 +47,14 @@ class WrittenImage(WrittenManifest):
     compressions: frozenset[str]
 
 
+class AcceptedInstance(NamedTuple):
+    """One image that the policy accepts. ``instance`` is its digest if the source has it as a member of an index."""
+
+    raw: RawManifest
+    image: UntrustedImage
+    instance: Digest | None
+
+
 class _Work(NamedTuple):
     """One image on its way to one target."""
 
@@ -54,21 +63,22 @@ class _Work(NamedTuple):
     lock: str
 
 
-def copy_instance(
-    session: Session, raw: RawManifest, instance: Digest | None, *, as_member: bool
-) -> list[WrittenImage]:
-    """Copy one image to every target. ``instance`` is its digest if the source has it as a member of an index.
-
-    ``as_member``: the targets get it as a member of an index, too.
-    """
-    media_type = normalized_media_type(raw.media_type)
-    if media_type in INDEX_TYPES:
+def accept_instance(session: Session, raw: RawManifest, instance: Digest | None) -> AcceptedInstance:
+    """Ask the policy about one image, and raise unless it accepts; ``instance`` as in ``AcceptedInstance``."""
+    raw = RawManifest(raw.data, normalized_media_type(raw.media_type))
+    if raw.media_type in INDEX_TYPES:
         raise InvalidManifestError("Unexpectedly received a manifest list instead of a manifest for a single image")
-    image = source_image(session, RawManifest(raw.data, media_type), instance)
+    image = source_image(session, raw, instance)
     require_policy(session, image)
+    return AcceptedInstance(raw, image, instance)
+
+
+def copy_instance(session: Session, accepted: AcceptedInstance, *, as_member: bool) -> list[WrittenImage]:
+    """Copy one image to every target. ``as_member``: the targets get it as a member of an index, too."""
+    raw, image, instance = accepted
     signatures = kept_signatures(session, image, of_index=False)
     try:
-        manifest = parse_manifest(raw.data, media_type)
+        manifest = parse_manifest(raw.data, raw.media_type)
     except InvalidManifestError as error:
         raise failure(f"reading manifest of {session.reference}", error, operation="read", side="source") from error
     works = [_plan(session, manifest, target, signatures) for target in session.targets]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
-from transship.copy.image import WrittenImage, copy_instance, lock_reason
+from transship.copy.image import AcceptedInstance, WrittenImage, accept_instance, copy_instance, lock_reason
 from transship.copy.options import MultiArch
 from transship.copy.plan import TypePlan, plan_index_type, takes_indexes
 from transship.copy.selection import chosen_positions
 from transship.copy.session import Session, Target, failure
 from transship.copy.signing import kept_signatures, put_signatures, require_policy, source_image
-from transship.errors import CopyError, ManifestRejectedError, TransshipError, UnsupportedError
+from transship.errors import CopyError, InvalidManifestError, ManifestRejectedError, TransshipError, UnsupportedError
 from transship.image.annotation import annotated
 from transship.image.descriptor import Descriptor
 from transship.image.identification import guess_media_type, manifest_digest
@@ -18,6 +19,7 @@ from transship.image.index import Edit, Index, converted_index, edited, parse_in
 from transship.plugin.events import IndexStarted, InstanceStarted, WritingManifest
 from transship.plugin.transport import RawManifest, Source
 
+_TOTAL_LIMIT = 64 << 20
 _SIGNED_HINT = "; consider removing them from the multi-platform list"
 
 
@@ -79,18 +81,36 @@ def _plan(session: Session, index: Index, target: Target, signed: bool) -> tuple
 def _copy_instances(session: Session, index: Index, positions: Sequence[int]) -> dict[int, list[WrittenImage]]:
     if session.options.multi_arch is not MultiArch.INDEX_ONLY:
         session.emit(IndexStarted(session.image, len(positions), len(index.instances)))
+    accepted = accept_instances(session, [index.instances[position].descriptor for position in positions])
     written = {}
     for number, position in enumerate(positions, start=1):
-        descriptor = index.instances[position].descriptor
-        session.emit(InstanceStarted(session.image, descriptor.digest, number, len(positions)))
-        raw = read_instance(session.source, descriptor)
-        try:
-            written[position] = copy_instance(session, raw, descriptor.digest, as_member=True)
-        except (TransshipError, OSError) as error:
-            raise failure(
-                f"copying image {number}/{len(positions)} from manifest list", error, operation="copy"
-            ) from error
+        digest = index.instances[position].digest
+        session.emit(InstanceStarted(session.image, digest, number, len(positions)))
+        with _naming_instance(number, len(positions)):
+            written[position] = copy_instance(session, accepted[number - 1], as_member=True)
     return written
+
+
+def accept_instances(session: Session, descriptors: Sequence[Descriptor]) -> list[AcceptedInstance]:
+    """Read members of an index and ask the policy about all of them, before anything of the first one is written."""
+    if sum(descriptor.size for descriptor in descriptors) > _TOTAL_LIMIT:
+        raise InvalidManifestError(f"the manifests of an index have more than {_TOTAL_LIMIT} bytes together")
+    accepted = []
+    for number, descriptor in enumerate(descriptors, start=1):
+        session.cancellation.check()
+        raw = read_instance(session.source, descriptor)
+        with _naming_instance(number, len(descriptors)):
+            accepted.append(accept_instance(session, raw, descriptor.digest))
+    return accepted
+
+
+@contextlib.contextmanager
+def _naming_instance(number: int, total: int) -> Iterator[None]:
+    """Say which instance it was that failed."""
+    try:
+        yield
+    except (TransshipError, OSError) as error:
+        raise failure(f"copying image {number}/{total} from manifest list", error, operation="copy") from error
 
 
 def _edit(image: WrittenImage) -> Edit:

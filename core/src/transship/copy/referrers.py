@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from transship.copy.image import copy_instance
-from transship.copy.index import read_instance
+from transship.copy.image import AcceptedInstance, accept_instance, copy_instance
+from transship.copy.index import accept_instances
 from transship.copy.options import CopyOptions
 from transship.copy.selection import chosen_positions
 from transship.copy.session import Session, Target, failure
@@ -128,9 +128,13 @@ def _read(session: Session, digest: Digest) -> RawManifest:
 def _copy_manifest(session: Session, raw: RawManifest, digest: Digest) -> None:
     if raw.media_type in INDEX_TYPES:
         _copy_index(session, raw, digest)
-        return
+    else:
+        copy_instance(session, _accept(session, raw, digest), as_member=True)
+
+
+def _accept(session: Session, raw: RawManifest, digest: Digest) -> AcceptedInstance:
     try:
-        copy_instance(session, raw, digest, as_member=True)
+        return accept_instance(session, raw, digest)
     except CopyError as error:
         from transship.copy.attached_data import is_attached_data  # most policies let everything pass, or nothing
 
@@ -138,7 +142,7 @@ def _copy_manifest(session: Session, raw: RawManifest, digest: Digest) -> None:
         if not _was_refused(error) or not is_attached_data(session.source, raw):
             raise
         options = replace(session.options, require_signed=False)
-        copy_instance(replace(session, policy=ACCEPT_ALL, options=options), raw, digest, as_member=True)
+        return accept_instance(replace(session, policy=ACCEPT_ALL, options=options), raw, digest)
 
 
 def _was_refused(error: CopyError) -> bool:
@@ -149,8 +153,9 @@ def _was_refused(error: CopyError) -> bool:
 
 def _copy_index(session: Session, raw: RawManifest, digest: Digest) -> None:
     require_policy(session, source_image(session, raw, digest))
-    for instance in parse_index(raw.data, raw.media_type).instances:
-        copy_instance(session, read_instance(session.source, instance.descriptor), instance.digest, as_member=True)
+    instances = parse_index(raw.data, raw.media_type).instances
+    for each in accept_instances(session, [instance.descriptor for instance in instances]):
+        copy_instance(session, each, as_member=True)
     if not session.options.dry_run:
         for target in session.targets:
             target.destination.put_manifest(raw.data, raw.media_type, digest)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from transship.copy.flights import BlobFlights
-from transship.copy.image import WrittenImage, copy_instance
+from transship.copy.image import WrittenImage, accept_instance, copy_instance
 from transship.copy.index import copy_index, read_instance
 from transship.copy.options import CopyOptions, CopyResult, MultiArch
 from transship.copy.referrers import copy_referrers, options_with_referrers, require_referrer_support
@@ -119,7 +119,7 @@ def _copy(session: Session) -> list[WrittenImage]:
     raw = read_top(session.reference, session.source)
     session.emit(ImageStarted(session.image, manifest_digest(raw.data, raw.media_type), raw.media_type))
     if raw.media_type not in INDEX_TYPES:
-        return copy_instance(session, raw, None, as_member=False)
+        return copy_instance(session, accept_instance(session, raw, None), as_member=False)
     index = parse_index(raw.data, raw.media_type)
     if session.options.multi_arch is not MultiArch.SYSTEM:
         return copy_index(session, index)
@@ -131,7 +131,8 @@ def _copy(session: Session) -> list[WrittenImage]:
         ) from error
     chosen = next(entry.descriptor for entry in index.instances if entry.descriptor.digest == digest)
     try:
-        return copy_instance(session, read_instance(session.source, chosen), digest, as_member=False)
+        accepted = accept_instance(session, read_instance(session.source, chosen), digest)
+        return copy_instance(session, accepted, as_member=False)
     except CopyError as error:
         raise failure("copying system image from manifest list", error, operation=error.operation) from error
 
