@@ -14,7 +14,7 @@ from transship.api import CopyOptions, MultiArch, copy, make_context
 from transship.discovery import PluginManager
 from transship.errors import TransshipError
 from transship.image.digest import Digest, digest_of
-from transship.image.media_types import OCI_CONFIG, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST
+from transship.image.media_types import DOCKER_CONFIG, OCI_CONFIG, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST
 from transship.plugin.events import ReferrerStarted, Warned
 from transship.plugin.mechanism import Requirement, RequirementVerdict
 from transship.policy.document import Policy
@@ -368,14 +368,37 @@ class TestPolicy:
             b"text\x00",
             b"\xff",
             "é".encode()[:1],
+            b"BZh9 looks like a text",
         ],
-        ids=["tar", "gzip", "zero", "no text", "half a character"],
+        ids=["tar", "gzip", "zero", "no text", "half a character", "bzip2"],
     )
     def test_an_image_under_a_false_flag_does_not(self, source, target, image, layer):
         source.put_image(NAME, tag(image, ".sig"), attached(layer))
         with pytest.raises(TransshipError, match="Source image rejected"):
             copied(source, target, policy=policy_for(image))
         assert "v1" not in target.tags[NAME]
+
+    @pytest.mark.parametrize(
+        "config_type",
+        [
+            OCI_CONFIG.upper(),
+            f"{OCI_CONFIG}; charset=utf-8",
+            DOCKER_CONFIG,
+            "application/octet-stream",
+            "application/json",
+            "text/html",
+            "application/vnd.docker.plugin.v1+json",
+            "application/vnd.cncf.helm.config.v1+json",
+        ],
+    )
+    def test_an_image_whose_config_has_another_name_does_not(self, source, target, image, config_type):
+        """There are programs that run it all the same."""
+        layers = [("application/octet-stream", gzipped(tar_of({"bin/sh": b"#!"})))]
+        found = made(config_type, image.config, layers, subject=subject(image))
+        enter(source, image, found)
+        with pytest.raises(TransshipError, match="Source image rejected"):
+            copied(source, target, policy=policy_for(image))
+        assert found.digest not in target.manifests.get(NAME, {})
 
     def test_a_tar_without_any_zero_does_not(self, source, target, image):
         name = '{"a": "'.ljust(100).encode()

@@ -16,11 +16,26 @@ from transship.plugin.transport import RawManifest, Source
 _TEXT_LIMIT = 64 << 20
 _LAYER_LIMIT = 1000
 _TAR_HEADER = 512
+_RUNNABLE = (
+    OCI_CONFIG,
+    DOCKER_CONFIG,
+    # Docker takes images whose registry once got the type of the config wrong.
+    "",
+    "application/json",
+    "application/octet-stream",
+    "text/html",
+    # Plugins of Docker, charts, modules and images of other kinds
+    "application/vnd.docker.plugin.v1+json",
+    "application/vnd.cncf.helm.config.v1+json",
+    "application/vnd.wasm.config.v0+json",
+    "application/vnd.sylabs.sif.config.v1+json",
+)
+_BZIP2 = b"BZh"  # the one compression in use whose beginning could stand in a text
 _NOT_IN_TEXTS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def is_attached_data(source: Source, raw: RawManifest) -> bool:
-    """Whether nothing could run this manifest: its config is not an image's, or all its layers are plain texts.
+    """Whether nothing could run this manifest: its config is nothing that runs, or all its layers are plain texts.
 
     The latter is how cosign stores signatures. What the layers call themselves does not count: there are programs
     that unpack whatever an image has.
@@ -28,7 +43,7 @@ def is_attached_data(source: Source, raw: RawManifest) -> bool:
     manifest = parse_manifest(raw.data, raw.media_type)
     if not isinstance(manifest, OciManifest):
         return False
-    if manifest.config.media_type.lower() not in (OCI_CONFIG, DOCKER_CONFIG):
+    if manifest.config.media_type.partition(";")[0].strip().lower() not in _RUNNABLE:
         return True
     layers = [layer.descriptor for layer in manifest.layers]
     if len(layers) > _LAYER_LIMIT or sum(layer.size for layer in layers) > _TEXT_LIMIT:
@@ -48,4 +63,4 @@ def _is_text(source: Source, layer: Descriptor) -> bool:
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             return False
-    return not is_header(beginning[:_TAR_HEADER])
+    return not is_header(beginning[:_TAR_HEADER]) and not beginning.startswith(_BZIP2)
