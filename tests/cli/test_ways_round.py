@@ -12,7 +12,8 @@ from transship.errors import TransshipError
 from transship.image.platform import PlatformRequest
 from transship.places import place
 from transship.policy.document import parse_policy
-from transship.testing.images import oci_image
+from transship.testing.images import oci_image, schema2_image
+from transship.testing.registry import Registry
 from transship.testing.writers import write_dir, write_oci_archive, write_oci_layout
 from transship.verification import verify_image
 
@@ -73,3 +74,50 @@ class TestNameThatLeadsElsewhere:
         swap()
         with pytest.raises(TransshipError, match="lead"):
             verify_image(source, policy, platform=PlatformRequest())
+
+
+class TestDestinations:
+    """A rejected image leaves every destination as it was, to the times of its folders."""
+
+    @pytest.fixture
+    def there(self, images):
+        """What is at the destinations before."""
+        write_dir(schema2_image(), images / "out" / "dir")
+        write_oci_layout({"old": oci_image(compression="zstd")}, images / "out" / "oci")
+        write_oci_archive({"old": oci_image(compression="zstd")}, images / "out" / "oci.tar")
+        return images / "out"
+
+    @pytest.mark.parametrize(
+        "source", ["dir:folder", "oci:layout:v1", "oci:layout:index", "docker-archive:archive.tar"]
+    )
+    @pytest.mark.parametrize(
+        "destination",
+        ["dir:out/dir", "dir:out/new", "oci:out/oci:old", "oci:out/new", "oci-archive:out/oci.tar:old"]
+        + ["oci-archive:out/new", "docker-archive:out/new:app:1"],
+    )
+    def test_of_files_stay_as_they_are(self, run, there, source, destination):
+        (there.parent / "policy.json").write_text(json.dumps({"default": [REJECT]}))
+        before = state_of(there)
+        outcome = run("--policy", "policy.json", "copy", source, destination, policy=True)
+        assert outcome.code == 1
+        assert "Source image rejected" in outcome.err
+        assert state_of(there) == before
+
+    @pytest.mark.parametrize("flags", [[], ["--all"], ["--multi-arch=index-only"], ["--sign-identity=example.com/a:1"]])
+    def test_registries_are_sent_nothing(self, run, there, flags):
+        (there.parent / "policy.json").write_text(json.dumps({"default": [REJECT]}))
+        with Registry() as registry:
+            target = f"docker://{registry.host}/app:1"
+            policy = ("--policy", "policy.json")
+            outcome = run(*policy, "copy", "--dest-tls-verify=false", *flags, "oci:layout:index", target, policy=True)
+            assert "Source image rejected" in outcome.err
+            assert {request.method for request in registry.requests} <= {"GET", "HEAD"}
+
+
+def state_of(folder):
+    """Every name below a folder with all that a write would change."""
+    return {
+        path: (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        for path in [folder, *folder.rglob("*")]
+        for status in [path.lstat()]
+    }
