@@ -76,6 +76,18 @@ class TestNameThatLeadsElsewhere:
             verify_image(source, policy, platform=PlatformRequest())
 
 
+SOURCES = ("dir:folder", "oci:layout:v1", "oci:layout:index", "docker-archive:archive.tar")
+FILES = (
+    "dir:out/dir",
+    "dir:out/new",
+    "oci:out/oci:old",
+    "oci:out/new",
+    "oci-archive:out/oci.tar:old",
+    "oci-archive:out/new",
+    "docker-archive:out/new:app:1",
+)
+
+
 class TestDestinations:
     """A rejected image leaves every destination as it was, to the times of its folders."""
 
@@ -87,14 +99,8 @@ class TestDestinations:
         write_oci_archive({"old": oci_image(compression="zstd")}, images / "out" / "oci.tar")
         return images / "out"
 
-    @pytest.mark.parametrize(
-        "source", ["dir:folder", "oci:layout:v1", "oci:layout:index", "docker-archive:archive.tar"]
-    )
-    @pytest.mark.parametrize(
-        "destination",
-        ["dir:out/dir", "dir:out/new", "oci:out/oci:old", "oci:out/new", "oci-archive:out/oci.tar:old"]
-        + ["oci-archive:out/new", "docker-archive:out/new:app:1"],
-    )
+    @pytest.mark.parametrize("source", SOURCES)
+    @pytest.mark.parametrize("destination", FILES)
     def test_of_files_stay_as_they_are(self, run, there, source, destination):
         (there.parent / "policy.json").write_text(json.dumps({"default": [REJECT]}))
         before = state_of(there)
