@@ -94,6 +94,11 @@ def test_only_the_full_form_is_canonical(text):
         ("foo/bar", "foo/bar"),
         ("docker.io/library/a/b", "library/a/b"),
         ("host.tld/library/x", "host.tld/library/x"),
+        ("docker.io/host.tld/x", "docker.io/host.tld/x"),
+        ("docker.io/localhost/x", "docker.io/localhost/x"),
+        ("docker.io/host/x", "host/x"),
+        ("docker.io/localhost", "localhost"),
+        (f"docker.io/{HEX}", f"docker.io/library/{HEX}"),
     ],
 )
 def test_familiar_name_is_the_shortest_that_means_the_same(text, familiar):

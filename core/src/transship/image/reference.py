@@ -82,11 +82,16 @@ class DockerReference:
 
     @property
     def familiar_name(self) -> str:
-        """The repository as people write it: ``busybox`` for ``docker.io/library/busybox``."""
+        """The repository as people write it: ``busybox`` for ``docker.io/library/busybox``.
+
+        In full where less would name another one: ``docker.io/localhost/app``.
+        """
         if self.domain != _DEFAULT_DOMAIN:
             return self.name
         short = self.path.removeprefix(_OFFICIAL_PREFIX)
-        return self.path if "/" in short else short
+        familiar = self.path if "/" in short else short
+        is_clear = _split_domain(familiar) == (self.domain, self.path) and not _BARE_IMAGE_ID.fullmatch(familiar)
+        return familiar if is_clear else self.name
 
     def with_default_tag(self) -> DockerReference:
         """The same with the tag ``latest`` if there is neither tag nor digest."""
