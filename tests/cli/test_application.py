@@ -25,7 +25,7 @@ PROGRAM = [sys.executable, "-m", "transship"]
         ("", "Missing command 'transship COMMAND'\nTry 'transship --help' for more information"),
         ("--debug", "Missing command"),
         ("nope-at-all", "Unrecognized command `transship nope-at-all`\nTry 'transship --help'"),
-        ("inspekt", "Did you mean this?\n\tinspect"),
+        ("inspekt", "`transship inspekt`\n\nDid you mean this?\n\tinspect\n\nTry 'transship --help'"),
         ("--nope", "unknown flag: --nope"),
         ("-x copy a b", "unknown shorthand flag: 'x' in -x"),
         ("--policy", "flag needs an argument: --policy"),

@@ -224,7 +224,9 @@ class TestIndexes:
         assert run("copy", "--all", "dir:target", "oci:again:x").code == 0
 
     def test_index_alone_is_copied(self, run, images):
-        assert run("copy", "--multi-arch", "index-only", "dir:list", "dir:target").code == 0
+        outcome = run("copy", "--multi-arch", "index-only", "dir:list", "dir:target")
+        assert outcome.code == 0
+        assert f"Copying 0 images generated from {len(PLATFORMS)} images in list" in outcome.lines
         assert _manifest() == docker_list().manifest
         assert sorted(os.listdir("target")) == ["manifest.json", "version"]
 
@@ -237,6 +239,7 @@ class TestIndexes:
             ["--platform", "linux/mips"],
             ["--multi-arch", "linux/amd64,"],
             ["--multi-arch="],
+            ["--format="],
         ],
     )
     def test_contradictions_are_refused(self, run, images, flags):

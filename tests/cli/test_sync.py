@@ -542,6 +542,21 @@ class TestLocalSources:
             assert sync(src="dir", dest="docker", source="app:v1", to=other.host).code == 0
             assert other.tags["app"]["v1"] == image(0).digest
 
+    def test_a_folder_without_a_tag_becomes_latest(self, sync, tmp_path):
+        write_dir(image(0), tmp_path / "media" / "app")
+        with Registry() as other:
+            outcome = sync("--digestfile", "digests", src="dir", dest="docker", source="media", to=other.host)
+            assert f'to="docker://{other.host}/app:latest"' in outcome.err
+            assert (tmp_path / "digests").read_text() == f"{image(0).digest} docker://{other.host}/app:latest\n"
+
+    def test_a_folder_without_a_tag_does_not_take_the_name_of_another(self, sync, tmp_path):
+        write_dir(image(0), tmp_path / "media" / "app")
+        write_dir(image(1), tmp_path / "media" / "app:latest")
+        with Registry() as other:
+            outcome = sync(src="dir", dest="docker", source="media", to=other.host)
+            assert (outcome.code, other.tags) == (1, {})
+            assert "would both become" in outcome.fatal
+
     @pytest.mark.parametrize(
         ("source", "fatal"),
         [

@@ -201,14 +201,12 @@ class Application:
             raise UsageError("Missing command 'transship COMMAND'\nTry 'transship --help' for more information")
 
     def _refuse(self, name: str) -> NoReturn:
-        message = f"Unrecognized command `transship {name}`\nTry 'transship --help' for more information"
         known = [known for known in self.manager.names("commands") if known not in _HIDDEN_COMMANDS]
         import difflib
 
         near = difflib.get_close_matches(name, known, n=3)
-        if near:
-            message += "\n\nDid you mean this?\n\t" + "\n\t".join(near) + "\n\n"
-        raise UsageError(message)
+        meant = "\n\nDid you mean this?\n\t" + "\n\t".join(near) + "\n" if near else ""
+        raise UsageError(f"Unrecognized command `transship {name}`{meant}\nTry 'transship --help' for more information")
 
     def _help(self) -> str:
         context = click.Context(GoCommand("transship", params=[]), info_name="transship")

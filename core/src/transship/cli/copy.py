@@ -13,13 +13,13 @@ from transship.cli.flags import GO_INT, Flag, GoCommand, UsageError, Value, spli
 from transship.cli.options import (
     check_credentials,
     image_options,
+    manifest_type,
     retry_options,
     shared_options,
     with_options,
 )
 from transship.cli.signing import open_signers, signing_options, store_options
 from transship.errors import InvalidReferenceError, TransshipError, UnsupportedError
-from transship.image.media_types import DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from transship.plugin.context import Context
     from transship.plugin.events import Event
 
-_FORMATS = {"": "", "oci": OCI_MANIFEST, "v2s1": DOCKER_SCHEMA1_SIGNED, "v2s2": DOCKER_MANIFEST}
 _STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _LATER = (
     "encryption_key",
@@ -54,7 +53,7 @@ def _copy_options() -> list[click.Option]:
         ),
         Flag("--strip-removed-platforms", help="leave out of the index what was not copied"),
         Flag("--strip-sparse-manifest-list", "strip_removed_platforms", hidden=True),
-        Value("--format", "-f", default="", metavar="FORMAT", help="manifest type to write: oci, v2s1 or v2s2"),
+        Value("--format", "-f", default=None, metavar="FORMAT", help="manifest type to write: oci, v2s1 or v2s2"),
         Flag("--preserve-digests", help="fail rather than change a manifest"),
         Flag("--remove-signatures", help="do not copy signatures"),
         Flag("--remove-list-signatures", help="do not copy signatures of an index, but those of its images"),
@@ -189,17 +188,13 @@ def copy_options(app: Application, flags: Mapping[str, Any]) -> CopyOptions:
     for name in _LATER:
         if flags[name]:
             raise UnsupportedError(f"--{name.replace('_', '-')} is not supported yet")
-    if flags["format"] not in _FORMATS:
-        raise UsageError(
-            f"unknown format \"{flags['format']}\". Choose one of the supported formats: 'oci', 'v2s1', or 'v2s2'"
-        )
     multi_arch, platforms = _multi_arch(flags)
     return CopyOptions(
         multi_arch=multi_arch,
         platform=app.globals.platform,
         platforms=platforms,
         strip_sparse_index=flags["strip_removed_platforms"],
-        manifest_type=_FORMATS[flags["format"]],
+        manifest_type=manifest_type(flags["format"]),
         preserve_digests=flags["preserve_digests"],
         remove_signatures=flags["remove_signatures"],
         remove_index_signatures=flags["remove_list_signatures"],

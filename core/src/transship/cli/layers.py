@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 @click.pass_obj
 def layers(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     """Fetch layers of an image into a new folder; "copy" does it better"""
-    if not arguments:
-        raise UsageError("Usage: layers imageReference [layer...]")
     deprecation = "DEPRECATED: transship layers is deprecated in favor of transship copy"
     if app.log.is_json:
         app.log.warning(deprecation)
     else:
         click.echo(deprecation, err=True)
+    if not arguments:
+        raise UsageError("Usage: layers imageReference [layer...]")
     from transship.image.manifest import parse_manifest
     from transship.places import make_context, place
     from transship.plugin.blob import BlobReader

@@ -144,6 +144,16 @@ def retry_options() -> list[click.Option]:
     ]
 
 
+def manifest_type(form: str | None) -> str:
+    """The media type that ``--format`` asks for, ``""`` if it was not given."""
+    from transship.image.media_types import DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST
+
+    types = {None: "", "oci": OCI_MANIFEST, "v2s1": DOCKER_SCHEMA1_SIGNED, "v2s2": DOCKER_MANIFEST}
+    if form not in types:
+        raise UsageError(f"unknown format \"{form}\". Choose one of the supported formats: 'oci', 'v2s1', or 'v2s2'")
+    return types[form]
+
+
 def check_credentials(flags: Mapping[str, Any], prefix: str = "") -> None:
     """Raise ``UsageError`` for flags of one image that contradict each other."""
     creds, username = flags.get(f"{prefix}creds"), flags.get(f"{prefix}username")

@@ -12,13 +12,13 @@ from transship.cli.flags import GO_INT, Flag, GoCommand, UsageError, Value
 from transship.cli.options import (
     check_credentials,
     image_options,
+    manifest_type,
     retry_options,
     shared_options,
     with_options,
 )
 from transship.cli.signing import open_signers, signing_options
 from transship.errors import TransshipError
-from transship.image.media_types import DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from transship.sync.settings import SourceSettings
     from transship.sync.sides import Side
 
-_FORMATS = {"": "", "oci": OCI_MANIFEST, "v2s1": DOCKER_SCHEMA1_SIGNED, "v2s2": DOCKER_MANIFEST}
 _DOCUMENT = "yaml"
 
 
@@ -67,7 +66,7 @@ def _sync_options() -> list[click.Option]:
         Value("--digestfile", default="", metavar="FILE", help="write digests and names of the copies to FILE"),
         Value("--report", default="", metavar="FILE", help="write a line of JSON for each image to FILE"),
         Flag("--quiet", "-q", help="show no progress on standard output"),
-        Value("--format", "-f", default="", metavar="FORMAT", help="manifest type to write: oci, v2s1 or v2s2"),
+        Value("--format", "-f", default=None, metavar="FORMAT", help="manifest type to write: oci, v2s1 or v2s2"),
         Flag("--preserve-digests", help="fail rather than change a manifest"),
         Flag("--remove-signatures", help="do not copy signatures"),
         Flag("--remove-list-signatures", help="do not copy signatures of an index, but those of its images"),
@@ -176,16 +175,12 @@ def _request(app: Application, flags: Mapping[str, Any], arguments: tuple[str, .
 def _copy_options(app: Application, flags: Mapping[str, Any]) -> CopyOptions:
     from transship.copy.options import CopyOptions, MultiArch
 
-    if flags["format"] not in _FORMATS:
-        raise UsageError(
-            f"unknown format \"{flags['format']}\". Choose one of the supported formats: 'oci', 'v2s1', or 'v2s2'"
-        )
     if flags["all"] and flags["platform"]:
         raise UsageError("Cannot use --all and --platform flags together")
     return CopyOptions(
         multi_arch=MultiArch.ALL if flags["all"] else MultiArch.SYSTEM,
         platform=app.globals.platform,
-        manifest_type=_FORMATS[flags["format"]],
+        manifest_type=manifest_type(flags["format"]),
         preserve_digests=flags["preserve_digests"],
         remove_signatures=flags["remove_signatures"],
         remove_index_signatures=flags["remove_list_signatures"],

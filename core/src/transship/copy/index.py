@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from transship.copy.image import AcceptedInstance, WrittenImage, accept_instance, copy_instance, lock_reason
-from transship.copy.options import MultiArch
 from transship.copy.plan import TypePlan, plan_index_type, takes_indexes
 from transship.copy.selection import chosen_positions
 from transship.copy.session import Session, Target, failure
@@ -79,8 +78,7 @@ def _plan(session: Session, index: Index, target: Target, signed: bool) -> tuple
 
 
 def _copy_instances(session: Session, index: Index, positions: Sequence[int]) -> dict[int, list[WrittenImage]]:
-    if session.options.multi_arch is not MultiArch.INDEX_ONLY:
-        session.emit(IndexStarted(session.image, len(positions), len(index.instances)))
+    session.emit(IndexStarted(session.image, len(positions), len(index.instances)))
     accepted = accept_instances(session, [index.instances[position].descriptor for position in positions])
     written = {}
     for number, position in enumerate(positions, start=1):

@@ -29,7 +29,7 @@ class SyncDestination:
         return cls(manager, transport, text, ClaimedNames(nested=transport == "dir"))
 
     def reference_for(self, image: SourceImage, settings: SourceSettings) -> str:
-        """What ``image`` is called there; raises ``TransshipError`` if it cannot be called so."""
+        """What ``image`` is called there, in full; raises ``TransshipError`` if it cannot be called so."""
         suffix = settings.append_suffix or ""
         if settings.dest_name is not None:
             base = NameTemplate(settings.dest_name).fill(image.name)
@@ -45,13 +45,12 @@ class SyncDestination:
         if self.transport == "dir":  # whether its parents exist is seen to when it is written
             return reference
         try:
-            self.manager.parse_reference(reference)
+            return str(self.manager.parse_reference(reference)[1])
         except InvalidReferenceError as error:
             raise InvalidReferenceError(
                 f'Cannot obtain a valid image reference for transport "{self.transport}" and reference '
                 f'"{reference.partition(":")[2]}": {error}'
             ) from error
-        return reference
 
     def require_free(self, reference: str, image: SourceImage) -> None:
         """Raise ``TransshipError`` if another image of this run is called the same."""
