@@ -447,6 +447,12 @@ class TestPatience:
         registry.add_fault(Fault("/token", times=2, **effect))
         assert get(connect(registry, credentials=who)).content
 
+    def test_a_token_service_that_wants_a_pause_gets_it(self, connect, make_registry, waits):
+        registry = filled(make_registry(auth="bearer", users=USERS))
+        registry.add_fault(Fault("/token", status=429, headers={"Retry-After": "20"}, times=1))
+        get(connect(registry, credentials=USER))
+        assert [round(seconds) // 20 for seconds in waits.seconds] == [1]
+
     def test_a_token_service_that_refuses_is_asked_once(self, connect, make_registry):
         registry = make_registry(auth="bearer", users=USERS)
         registry.add_fault(Fault("/token", status=403))

@@ -406,6 +406,17 @@ class TestMirrors:
         assert read(source, BIG_LAYER) == BIG
         assert mirror.requests == []
 
+    def test_a_mirror_that_cannot_even_be_asked_is_passed_over_in_the_middle(
+        self, filled, mirror, make_registry, open_mirrored
+    ):
+        mirror.add_fault(Fault(BLOBS, cut_after=1 << 20, times=1))
+        mirror.add_fault(Fault(BLOBS, cut_after=0))
+        odd = make_registry()
+        odd.add_fault(Fault("/v2/", headers={"WWW-Authenticate": 'Bearer realm="ftp://127.0.0.1/"'}))
+        assert read(open_mirrored(filled, mirror.host, odd.host), BIG_LAYER) == BIG
+        assert sent(filled) == len(BIG) - (1 << 20)
+        assert odd.requests
+
     def test_a_mirror_that_goes_away_is_left(self, filled, mirror, open_mirrored):
         source = open_mirrored(filled, mirror.host)
         content = source.get_blob(BIG_LAYER)

@@ -140,6 +140,23 @@ class TestBreaks:
         assert stored(registry)
 
 
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_registry_that_wants_a_pause_gets_it(registry, open_destination, waits, method, status):
+    registry.add_fault(Fault(UPLOADS, method, status=status, headers={"Retry-After": "20"}, times=2))
+    open_destination(registry).put_blob(reader())
+    assert stored(registry)
+    assert [round(seconds) // 20 for seconds in waits.seconds] == [1, 1]
+
+
+def test_a_pause_has_bounds(registry, open_destination, waits):
+    registry.add_fault(Fault(UPLOADS, "PATCH", status=429, headers={"Retry-After": "86400"}))
+    with pytest.raises(RegistryError):
+        open_destination(registry).put_blob(reader())
+    assert len(waits.seconds) < 10
+    assert max(waits.seconds) <= 80
+
+
 def test_an_offset_that_is_wrong_costs_another_upload(registry, open_destination):
     registry.add_fault(Fault(UPLOADS, "PATCH", drop_request_after=700_000, times=1))
     registry.add_fault(Fault(UPLOADS, "GET", headers={"Range": "0-9999"}, times=1))

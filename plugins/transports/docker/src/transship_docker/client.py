@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from transship.errors import TransportError
@@ -24,12 +23,11 @@ from transship_docker.errors import (
     redacted,
     refusal,
     while_doing,
-    without_secrets,
 )
 from transship_docker.http import httpx
 from transship_docker.network import Body, Network, absolute_url
 from transship_docker.responses import read_body, read_what_comes
-from transship_docker.tokens import TokenService, basic_authorization, secrets_in
+from transship_docker.tokens import TokenService, basic_authorization
 
 TOKEN_HOSTS = "token-hosts"  # noqa: S105 - the name of an option
 """The option that names private hosts which may be token services."""
@@ -144,6 +142,10 @@ class RegistryClient:
         """Whether http will do."""
         return self._insecure
 
+    def shown(self, url: str) -> str:
+        """An address that the registry gave, as it may be shown."""
+        return self._network.secrets.hide(redacted(url))
+
     @property
     def network(self) -> Network:
         """Connections to anywhere, without credentials."""
@@ -169,7 +171,7 @@ class RegistryClient:
         stall_timeout: float | None = None,
         limit: int = METADATA_LIMIT,
     ) -> httpx.Response:
-        """The answer with its body, at most ``limit`` bytes. As ``stream`` in everything else."""
+        """The answer with its body, at most ``limit`` bytes. As ``open`` in everything else."""
         request = self._request(method, path_or_url, headers, content, stall_timeout)
         backoff = self._backoff(request)
         while True:
@@ -179,39 +181,6 @@ class RegistryClient:
             except NetworkError as error:
                 if not (error.retryable and backoff.wait_after_failure(timed_out=error.timed_out)):
                     raise
-
-    @contextmanager
-    def stream(
-        self,
-        method: str,
-        path_or_url: str,
-        *,
-        headers: Mapping[str, str] | Collection[tuple[str, str]] = (),
-        content: Body = None,
-        extra_scope: str = "",
-        accept_statuses: Collection[int] = (200,),
-        stall_timeout: float | None = None,
-    ) -> Iterator[httpx.Response]:
-        """An answer whose body is still to be read, with ``responses.pieces``; it is closed at the end.
-
-        ``path_or_url`` is a path of the registry, or an address that the registry gave; credentials are sent to the
-        registry's own origin only. ``extra_scope`` is a further scope that the token must have. ``content`` that is
-        not bytes is sent once and never again. ``stall_timeout`` is for servers that think long before they answer.
-        Raises ``RegistryError`` for a status that is not accepted, and ``NetworkError``.
-        """
-        response = self.open(
-            method,
-            path_or_url,
-            headers=headers,
-            content=content,
-            extra_scope=extra_scope,
-            accept_statuses=accept_statuses,
-            stall_timeout=stall_timeout,
-        )
-        try:
-            yield response
-        finally:
-            response.close()
 
     def open(
         self,
@@ -224,7 +193,13 @@ class RegistryClient:
         accept_statuses: Collection[int] = (200,),
         stall_timeout: float | None = None,
     ) -> httpx.Response:
-        """As ``stream``, but the caller closes the answer."""
+        """An answer whose body is still to be read, with ``responses.pieces``; close it.
+
+        ``path_or_url`` is a path of the registry, or an address that the registry gave; credentials are sent to the
+        registry's own origin only. ``extra_scope`` is a further scope that the token must have. ``content`` that is
+        not bytes is sent once and never again. ``stall_timeout`` is for servers that think long before they answer.
+        Raises ``RegistryError`` for a status that is not accepted, and ``NetworkError``.
+        """
         request = self._request(method, path_or_url, headers, content, stall_timeout)
         return self._accepted(request, self._backoff(request), extra_scope, accept_statuses)
 
@@ -260,7 +235,7 @@ class RegistryClient:
             response = self._sent(request, shown, backoff)
             if response.status_code in accept_statuses:
                 return response
-            refused = self._refused(response, shown)
+            refused = self._refused(response)
             if not request.can_resend:
                 raise refused
             if response.status_code == 401 and rounds < _AUTHENTICATION_ROUNDS:
@@ -290,11 +265,8 @@ class RegistryClient:
             self._show_warnings(response)
             return response
 
-    def _refused(self, response: httpx.Response, shown: _Authorization) -> RegistryError:
-        refused = refusal(response, read_what_comes(response, ERROR_BODY_LIMIT))
-        if not shown.header:
-            return refused
-        return without_secrets(refused, secrets_in(shown.header, self._known_credentials()))
+    def _refused(self, response: httpx.Response) -> RegistryError:
+        return refusal(response, read_what_comes(response, ERROR_BODY_LIMIT), self._network.secrets)
 
     def _pinged(self) -> _Registry:
         server = _DOCKER_HUB_SERVER if self.host == _DOCKER_HUB else self.host
@@ -341,6 +313,7 @@ class RegistryClient:
         with self._lock:
             if self._found_credentials is None:
                 found = self._credentials() if callable(self._credentials) else self._credentials
+                self._network.secrets.add_credentials(found)
                 self._found_credentials = (found,)
             return self._found_credentials[0]
 
@@ -386,10 +359,11 @@ class RegistryClient:
                 self._shared.registry = replace(registry, challenge=_usable_challenge(response))
 
     def _show_warnings(self, response: httpx.Response) -> None:
+        hide = self._network.secrets.hide
         for line in response.headers.get_list("warning")[:20]:
             match = _WARNING.fullmatch(line.strip())
-            if match and self._is_news(text := printable(match[1])):
-                url = redacted(str(response.request.url))
+            if match and self._is_news(text := printable(hide(match[1]))):
+                url = hide(redacted(str(response.request.url)))
                 self._context.warn(f'Warning from registry (first encountered at "{url}"): "{text}"')
 
     def _is_news(self, text: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from transship.errors import TransportError
 from transship.plugin.blob import Buffer, Content
 from transship.plugin.cancellation import Cancellation
-from transship_docker.errors import NetworkError, RegistryError
+from transship_docker.errors import NetworkError
 from transship_docker.responses import pieces
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Download(Content):
                 return self._reopened()
             except NetworkError as error:
                 reason = error
-            except RegistryError as error:
+            except TransportError as error:
                 self._turn_to_next_place(failure, error)
 
     def _is_hopeless(self) -> bool:

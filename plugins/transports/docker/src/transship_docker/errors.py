@@ -10,13 +10,14 @@ TransportError
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from transship.errors import BlobNotFoundError, NotFoundError, TransportError
 from transship_docker.challenge import parse_challenges
+from transship_docker.secrecy import Secrets
 
 if TYPE_CHECKING:
     from transship_docker.http import httpx
@@ -69,15 +70,26 @@ class RegistryError(TransportError):
     """A registry refused.
 
     ``status`` is the HTTP status, ``code`` the registry's word for it (``""``: it gave none), ``detail`` its message,
-    ``url`` what was asked for, without query.
+    ``url`` what was asked for, without query; ``retry_after`` the value of that header, how long it wants to be
+    left alone.
     """
 
-    def __init__(self, message: str, *, status: int, code: str = "", detail: str = "", url: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str = "",
+        detail: str = "",
+        url: str = "",
+        retry_after: str = "",
+    ) -> None:
         super().__init__(message, retryable=_may_pass(status, code))
         self.status = status
         self.code = code
         self.detail = detail
         self.url = url
+        self.retry_after = retry_after
 
     @property
     def details(self) -> Mapping[str, str | int]:
@@ -110,22 +122,21 @@ def while_doing(what: str) -> Iterator[None]:
         raise
 
 
-def refusal(response: httpx.Response, body: bytes) -> RegistryError:
-    """The error that an unwelcome answer stands for. ``body`` may be cut."""
-    status, url = response.status_code, redacted(str(response.request.url))
-    code, detail = _from_challenges(response) or _from_body(status, body) or ("", "")
+def refusal(response: httpx.Response, body: bytes, secrets: Secrets | None = None) -> RegistryError:
+    """The error that an unwelcome answer stands for. ``body`` may be cut.
+
+    Of ``secrets`` it tells nothing, even if the answer does.
+    """
+    secrets = secrets or Secrets()
+    body = secrets.hide_bytes(body)  # before anything is shortened: a part of a secret could not be found any more
+    status, url = response.status_code, secrets.hide(redacted(str(response.request.url)))
+    code, detail = map(secrets.hide, _from_challenges(response) or _from_body(status, body) or ("", ""))
+    wanted = response.headers.get("retry-after", "")
     if code:
         kind = _KINDS.get(code, RegistryError)
-        return kind(_worded(code, detail), status=status, code=code, detail=detail, url=url)
-    return RegistryError(_without_code(response, body), status=status, detail=printable_body(body), url=url)
-
-
-def without_secrets(error: RegistryError, secrets: Iterable[str]) -> RegistryError:
-    """The same error, should the answer repeat what was sent to it in confidence."""
-    for secret in filter(None, secrets):
-        error.args = (str(error).replace(secret, "…"),)
-        error.detail = error.detail.replace(secret, "…")
-    return error
+        return kind(_worded(code, detail), status=status, code=code, detail=detail, url=url, retry_after=wanted)
+    message = secrets.hide(_without_code(response, body))
+    return RegistryError(message, status=status, detail=printable_body(body), url=url, retry_after=wanted)
 
 
 def redacted(url: str) -> str:

@@ -15,6 +15,7 @@ from transship_docker.errors import NetworkError, printable, redacted
 from transship_docker.http import httpcore, httpx
 from transship_docker.network_errors import described
 from transship_docker.proxies import proxy_for
+from transship_docker.secrecy import Secrets
 
 if TYPE_CHECKING:
     import socket
@@ -33,6 +34,9 @@ _REDIRECTS = 10
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _SAME_METHOD_STATUSES = (307, 308)
 
+_HIDE = "transship.hide"
+"""The extension of a request that says how to keep its secrets from being shown."""
+
 Body = bytes | Iterable[bytes] | None
 
 
@@ -40,6 +44,7 @@ class Network:
     """Sends requests. Several threads may use one at the same time.
 
     ``insecure``: a redirect may lead from https to http. ``debug`` is told of each request and how it ended.
+    ``secrets`` are never shown; what is sent as ``authorization`` belongs to them. ``cancellation`` ends all waits.
     """
 
     def __init__(
@@ -52,10 +57,11 @@ class Network:
         debug: Callable[[str], None] = lambda message: None,
     ) -> None:
         self._tls = tls
-        self._cancellation = cancellation
+        self.cancellation = cancellation
         self._user_agent = user_agent
         self._insecure = insecure
         self._debug = debug
+        self.secrets = Secrets()
         self._lock = threading.Lock()
         self._transports: dict[tuple[str, bool], httpx.HTTPTransport] = {}
 
@@ -77,20 +83,21 @@ class Network:
         ``public_only`` no private address is connected to; with ``same_host_only`` redirects to other hosts are
         not followed, nor, with ``content``, those to other origins: it may hold a secret. Raises ``NetworkError``.
         """
+        self.secrets.add_authorization(authorization)
         for _ in range(_REDIRECTS + 1):
             response = self._send_once(
                 self._request(method, url, headers, content, authorization, stall_timeout), public_only
             )
-            target = _redirect_target(response, method, content)
+            target = self._redirect_target(response, method, content)
             if not target or (same_host_only and not _is_same_service(target, url, content)):
                 return response
             response.close()
             if origin_of(target) != origin_of(url):
                 authorization = ""
-            if url.startswith("https:") and not target.startswith("https:") and not self._insecure:
-                raise NetworkError(f'{method.capitalize()} "{redacted(url)}": refusing a redirect from https to http')
+            if origin_of(url)[0] == "https" and origin_of(target)[0] != "https" and not self._insecure:
+                raise self._failure(method, url, "refusing a redirect from https to http")
             url = target
-        raise NetworkError(f'{method.capitalize()} "{redacted(url)}": stopped after {_REDIRECTS} redirects')
+        raise self._failure(method, url, f"stopped after {_REDIRECTS} redirects")
 
     def close(self) -> None:
         """Close all connections. May be called more than once."""
@@ -100,15 +107,15 @@ class Network:
             transport.close()
 
     def _send_once(self, request: httpx.Request, public_only: bool) -> httpx.Response:
-        self._cancellation.check()
+        self.cancellation.check()
         url = str(request.url)
         try:
             response = self._transport(url, public_only).handle_request(request)
         except (httpx.HTTPError, OSError, ValueError) as error:
-            failure = network_error(error, request.method, url)
+            failure = network_error(error, request)
             self._debug(str(failure))
             raise failure from error
-        self._debug(f"{request.method} {redacted(url)}: {response.status_code}")
+        self._debug(self.secrets.hide(f"{request.method} {redacted(url)}: {response.status_code}"))
         response.request = request
         stream = response.extensions.get("network_stream")
         if isinstance(stream, _Stream):
@@ -136,9 +143,23 @@ class Network:
             "pool": None,
         }
         try:
-            return httpx.Request(method, url, headers=pairs, content=content, extensions={"timeout": timeouts})
+            extensions = {"timeout": timeouts, _HIDE: self.secrets.hide}
+            return httpx.Request(method, url, headers=pairs, content=content, extensions=extensions)
         except (httpx.InvalidURL, UnicodeError, ValueError) as error:
-            raise NetworkError(f'{method.capitalize()} "{redacted(url)}": {printable(str(error))}') from None
+            raise self._failure(method, url, printable(str(error))) from None
+
+    def _redirect_target(self, response: httpx.Response, method: str, content: Body) -> str:
+        """Where to go instead, ``""``: nowhere."""
+        if not _is_redirect(response, method, content):
+            return ""
+        try:
+            return absolute_url(response.headers["location"], str(response.request.url))
+        except NetworkError as error:
+            response.close()
+            raise NetworkError(self.secrets.hide(str(error))) from None
+
+    def _failure(self, method: str, url: str, what: str) -> NetworkError:
+        return NetworkError(self.secrets.hide(f'{method.capitalize()} "{redacted(url)}": {what}'))
 
     def _transport(self, url: str, public_only: bool) -> httpx.HTTPTransport:
         proxy = proxy_for(url)
@@ -156,7 +177,7 @@ class Network:
             # its address is not shown: it may hold a password
             raise NetworkError("the proxy that the environment names cannot be used") from None
         # httpx has no word for it: the pool's backend decides how a socket is read.
-        transport._pool._network_backend = _Backend(self._cancellation, public_only=public_only)
+        transport._pool._network_backend = _Backend(self.cancellation, public_only=public_only)
         return transport
 
 
@@ -186,27 +207,25 @@ def _rest(stream: _Stream, response: httpx.Response, size: int) -> Iterator[memo
         size -= count
 
 
-def network_error(error: Exception, method: str, url: str) -> NetworkError:
+def network_error(error: Exception, request: httpx.Request) -> NetworkError:
     """``error`` of the HTTP library in the words that users know."""
+    url = str(request.url)
     reason, may_pass = described(error, url)
     return NetworkError(
-        f'{method.capitalize()} "{redacted(url)}": {reason}',
+        request.extensions[_HIDE](f'{request.method.capitalize()} "{redacted(url)}": {reason}'),
         retryable=may_pass,
         was_connected=not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout),
         timed_out=isinstance(error, httpx.TimeoutException),
     )
 
 
-def _redirect_target(response: httpx.Response, method: str, content: Body) -> str:
-    """Where to go instead, ``""``: nowhere."""
+def _is_redirect(response: httpx.Response, method: str, content: Body) -> bool:
+    """Whether an answer leads elsewhere, and the same may be asked for there."""
     status = response.status_code
-    location = response.headers.get("location", "")
-    if status not in _REDIRECT_STATUSES or not location:
-        return ""
+    if status not in _REDIRECT_STATUSES or not response.headers.get("location", ""):
+        return False
     is_repeatable = method in ("GET", "HEAD") or status in _SAME_METHOD_STATUSES
-    if not is_repeatable or not (content is None or isinstance(content, bytes)):
-        return ""
-    return absolute_url(location, str(response.request.url))
+    return is_repeatable and (content is None or isinstance(content, bytes))
 
 
 def _is_same_service(target: str, url: str, content: Body) -> bool:

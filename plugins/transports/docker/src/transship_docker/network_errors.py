@@ -52,6 +52,8 @@ def described(error: Exception, url: str) -> tuple[str, bool]:
     if (failure := next((link for link in chain if isinstance(link, OSError) and link.errno), None)) is not None:
         dialled = f"dial tcp {host}:{port}: connect: " if isinstance(error, httpx.ConnectError) else ""
         return f"{dialled}{os.strerror(failure.errno or 0).lower()}", failure.errno in _PASSING
+    if isinstance(error, httpx.LocalProtocolError) and "header" in str(error):
+        return "a header would hold characters that it must not", False  # not shown: it may be a token
     if isinstance(error, httpx.RemoteProtocolError):
         return _protocol(str(error))
     return printable(str(error)) or type(error).__name__, isinstance(error, httpx.NetworkError)

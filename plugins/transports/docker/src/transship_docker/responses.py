@@ -36,7 +36,7 @@ def pieces(response: httpx.Response) -> Iterator[Buffer]:
                 yield from rest
                 return
     except (httpx.HTTPError, OSError) as error:
-        raise network_error(error, response.request.method, str(response.request.url)) from error
+        raise network_error(error, response.request) from error
 
 
 def _length(response: httpx.Response) -> int:
@@ -90,4 +90,4 @@ def _timed(response: httpx.Response) -> Iterator[Buffer]:
     for piece in pieces(response):
         yield piece
         if time.monotonic() >= end:
-            raise network_error(httpx.ReadTimeout(""), response.request.method, str(response.request.url))
+            raise network_error(httpx.ReadTimeout(""), response.request)

@@ -18,7 +18,7 @@ from transship.errors import TransportError
 from transship.plugin.cancellation import Cancellation
 from transship.plugin.credentials import Credentials
 from transship_docker.backoff import Backoff
-from transship_docker.errors import RegistryError, printable, redacted, refusal, without_secrets
+from transship_docker.errors import RegistryError, printable, redacted, refusal
 from transship_docker.network import Network
 from transship_docker.realm import checked_realm
 from transship_docker.responses import whole_answer
@@ -65,6 +65,7 @@ class TokenService:
         self._challenge = challenge
         self._registry_url = registry_url
         self._credentials = credentials or Credentials()
+        network.secrets.add_credentials(credentials)
         self._scope = scope
         self._insecure = insecure
         self._cancellation = cancellation
@@ -111,7 +112,7 @@ class TokenService:
                 "GET", url, authorization=authorization, public_only=public_only, same_host_only=True
             )
         )
-        return _token_of(response, body, "Requesting bearer token", secrets_in(authorization, who))
+        return self._token_of(response, body, "Requesting bearer token")
 
     def _posted(self, realm: str, scopes: Sequence[str], public_only: bool) -> _Token:
         parts = urlsplit(realm)
@@ -130,44 +131,38 @@ class TokenService:
                 "POST", url, headers, content=content, public_only=public_only, same_host_only=True
             )
         )
-        return _token_of(response, body, "Trying to obtain access token", secrets_in("", self._credentials))
+        return self._token_of(response, body, "Trying to obtain access token")
 
     def _answer(self, send: Callable[[], httpx.Response]) -> tuple[httpx.Response, bytes]:
         """That of the service, which may be asked again: a second token does no harm."""
         return whole_answer(send, Backoff(self._cancellation, repeatable=True), TOKEN_LIMIT)
+
+    def _token_of(self, response: httpx.Response, body: bytes, doing: str) -> _Token:
+        secrets = self._network.secrets
+        status, url = response.status_code, secrets.hide(redacted(str(response.request.url)))
+        if status == 200:
+            return _parsed(body, url)
+        if status == 429:
+            raise RegistryError("too many requests to registry", status=status, url=url)
+        if status == 401:
+            reason = refusal(response, body, secrets)
+            message = f"unable to retrieve auth token: invalid username/password: {reason}"
+            raise RegistryError(message, status=status, code="UNAUTHORIZED", url=url)
+        phrase = secrets.hide(printable(f"{status} {response.reason_phrase}"))
+        message = f"{doing}: received unexpected HTTP status: {phrase}"
+        if status == 404:  # it is the token service that is not there: that says nothing of what the token is for
+            raise TransportError(message)
+        raise RegistryError(message, status=status, url=url)
 
     def _service(self) -> list[tuple[str, str]]:
         service = self._challenge.get("service", "")
         return [("service", service)] if service else []
 
 
-def secrets_in(authorization: str, credentials: Credentials | None) -> list[str]:
-    """What must not be shown of a header value and of the credentials behind it."""
-    known = credentials or Credentials()
-    return [authorization.partition(" ")[2], known.password, known.identity_token, known.registry_token]
-
-
 def basic_authorization(credentials: Credentials) -> str:
     """The header value that shows user name and password."""
     pair = f"{credentials.username}:{credentials.password}".encode()
     return f"Basic {base64.b64encode(pair).decode()}"
-
-
-def _token_of(response: httpx.Response, body: bytes, doing: str, secrets: Sequence[str]) -> _Token:
-    status, url = response.status_code, redacted(str(response.request.url))
-    if status == 200:
-        return _parsed(body, url)
-    if status == 429:
-        raise RegistryError("too many requests to registry", status=status, url=url)
-    if status == 401:
-        reason = without_secrets(refusal(response, body), secrets)
-        message = f"unable to retrieve auth token: invalid username/password: {reason}"
-        raise RegistryError(message, status=status, code="UNAUTHORIZED", url=url)
-    phrase = printable(f"{status} {response.reason_phrase}")
-    message = f"{doing}: received unexpected HTTP status: {phrase}"
-    if status == 404:  # it is the token service that is not there: that says nothing of what the token is for
-        raise TransportError(message)
-    raise RegistryError(message, status=status, url=url)
 
 
 def _parsed(body: bytes, url: str) -> _Token:

@@ -19,8 +19,9 @@ from transship.errors import ContentMismatchError, InvalidDigestError, Transport
 from transship.image.digest import Digest
 from transship.plugin.blob import BlobReader
 from transship.plugin.context import Context
+from transship_docker.backoff import retry_after
 from transship_docker.client import RegistryClient
-from transship_docker.errors import NetworkError, RegistryError, is_passing, printable, redacted, while_doing
+from transship_docker.errors import NetworkError, RegistryError, is_passing, printable, while_doing
 from transship_docker.network import absolute_url
 from transship_docker.rate_limit import RateLimit, parse_size
 from transship_docker.replay import ReplayableBlob
@@ -191,7 +192,7 @@ class _Upload:
     def _finish(self) -> None:
         digest = self._blob.finish().digest
         self._is_finishing = True
-        with while_doing(f"uploading layer to {redacted(self._location)}"):
+        with while_doing(f"uploading layer to {self._client.shown(self._location)}"):
             response = self._client.request(
                 "PUT",
                 _with_digest(self._location, digest),
@@ -287,10 +288,11 @@ class _Hope:
         self._best = 0
 
     def wait(self, error: TransportError) -> None:
-        """Wait before another attempt; raise ``error`` if there were enough of them."""
+        """Wait before another attempt, as long as ``error`` asks for; raise it if there were enough of them."""
         if self._fruitless >= _FRUITLESS_ATTEMPTS:
             raise error
-        delay = min(_FIRST_DELAY * 4**self._fruitless, _LONGEST_DELAY)
+        asked = retry_after(error.retry_after) if isinstance(error, RegistryError) else None
+        delay = min(_FIRST_DELAY * 4**self._fruitless, _LONGEST_DELAY) if asked is None else min(asked, _PATIENCE)
         self._fruitless += 1
         self._context.cancellation.wait(delay * random.uniform(1, 1.2))  # noqa: S311 - jitter, not a secret
 
@@ -304,7 +306,7 @@ def upload_location(client: RegistryClient, response: httpx.Response) -> str:
     with while_doing("determining upload URL"):
         url = absolute_url(location, base)
         if base.startswith("https:") and not url.startswith("https:") and not client.insecure:
-            raise TransportError(f"refusing to go on without https at {redacted(url)}")
+            raise TransportError(f"refusing to go on without https at {client.shown(url)}")
     return url
 
 
