@@ -118,6 +118,18 @@ def test_SSL_CERT_FILE_names_the_roots(machine, authority, monkeypatch):  # noqa
     shake_hands(tls_context(HOST), authority)
 
 
+@pytest.mark.parametrize("name", ["authority.pem", "authority.crt", "authority", "{hash}.0"])
+def test_SSL_CERT_DIR_names_folders_of_roots(machine, authority, monkeypatch, name):  # noqa: N802 - a variable
+    command = ["openssl", "x509", "-hash", "-noout", "-in", authority.folder / "ca.pem"]
+    subject = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    make_folder(machine / "roots", authority)
+    shutil.copy(authority.folder / "ca.pem", machine / "roots" / name.format(hash=subject))
+    (machine / "roots/README").write_text("no certificate")
+    (machine / "roots/folder").mkdir()
+    monkeypatch.setenv("SSL_CERT_DIR", f"{machine}/missing:{machine}/roots")
+    shake_hands(tls_context(HOST), authority)
+
+
 def test_an_authority_adds_to_the_roots_of_the_machine(machine, authority):
     given = make_folder(machine / "given", authority, ca_crt="ca.pem")
     without, with_it = tls_context(HOST), tls_context(HOST, cert_dir=str(given))

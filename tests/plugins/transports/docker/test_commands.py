@@ -363,6 +363,7 @@ def test_an_identity_token_is_left_alone(user):
         (("login", "a.example", "--authfile", "x", "--compat-auth-file", "y"), "can not be set simultaneously"),
         (("login", "a.example/x@sha256:" + "0" * 64), "contains tag or digest"),
         (("login", "../x"), "parse reference from"),
+        (("login", "a.example/", *CREDENTIALS), "parse reference from"),
         (("login", "me@a.example", "-u", "x", "-p", "y"), "parse reference from"),
         (("login", "a.example", "--nope"), "unknown flag: --nope"),
         (("login", "a.example", "--get-login", "--authfile", "/dev/null"), "unmarshaling JSON"),

@@ -75,13 +75,17 @@ def test_unsound_realms_are_refused(realm, registry):
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fe80::1%eth0", "::ffff:10.0.0.1", "fd00::1", "x"]
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fe80::1%eth0", "::ffff:10.0.0.1", "fd00::1", "x"),
+        *("64:ff9b::10.0.0.1", "64:ff9b::a9fe:a9fe", "::127.0.0.1", "2002:a00:1::", "ff0e::1", "224.0.0.1", "0.0.0.1"),
+    ],
 )
 def test_private_addresses_are_known(address):
     assert is_private(address)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111"])
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "64:ff9b::8.8.8.8"])
 def test_public_addresses_are_known(address):
     assert not is_private(address)
 

@@ -8,6 +8,12 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from transship.errors import TransportError
+from transship.plugin.cancellation import Cancellation
+from transship_docker.dialing import look_up
+
+_PATIENCE = 30.0
+_TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+"""Where gateways (RFC 6052), and systems long ago (RFC 4291, 2.5.5.1), find an IPv4 address in the last 32 bits."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -37,22 +43,30 @@ def is_private(address: str) -> bool:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return True
-    mapped = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None)
-    return not parsed.is_global or parsed.is_multicast or (mapped is not None and not mapped.is_global)
+    embedded = _embedded(parsed) if isinstance(parsed, ipaddress.IPv6Address) else None
+    return not parsed.is_global or parsed.is_multicast or (embedded is not None and not embedded.is_global)
 
 
-def resolve(host: str) -> list[str]:
+def resolve(host: str, cancellation: Cancellation | None = None) -> list[str]:
     """The IP addresses of a host; none if nobody knows it."""
     try:
-        return list({str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
+        found = look_up(host, None, _PATIENCE, cancellation or Cancellation())
     except (OSError, UnicodeError):
         return []
+    return list({str(address.address[0]) for address in found})
 
 
 def require_public(address: str) -> None:
     """Raise ``TransportError`` for an address that is private."""
     if is_private(address):
         raise TransportError(f"refusing to connect to the private address {address}")
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address at which packets to ``address`` may arrive in the end."""
+    if any(address in network for network in _TRANSLATED):
+        return ipaddress.IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour
 
 
 def _is_odd_ipv4(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import ssl
@@ -11,6 +12,7 @@ from transship_docker.configuration import per_user, read_file, reason, system_f
 
 _FOLDER = "certs.d"
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -29,8 +31,7 @@ def tls_context(host: str, *, cert_dir: str = "", verify: bool = True, tls_detai
     ``cert_dir`` replaces the host's folder in certs.d. ``tls_details`` is the path of containers-tls-details.yaml.
     Raises ``TransportError`` for client certificates without key, or the other way round, and unreadable files.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.hostname_checks_common_name = False
+    context = _new_context()
     # any trusted certificate is an anchor, also one that is no root
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if verify:
@@ -48,9 +49,24 @@ def tls_context(host: str, *, cert_dir: str = "", verify: bool = True, tls_detai
     return context
 
 
+def system_tls_context() -> ssl.SSLContext:
+    """How to speak TLS to whoever has a certificate that the machine trusts."""
+    context = _new_context()
+    _trust_system(context)
+    return context
+
+
+def _new_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.hostname_checks_common_name = False
+    return context
+
+
 def _trust_system(context: ssl.SSLContext) -> None:
     """The roots of the machine, or what SSL_CERT_FILE and SSL_CERT_DIR name instead."""
     context.set_default_verify_paths()
+    for folder in filter(None, os.environ.get("SSL_CERT_DIR", "").split(os.pathsep)):
+        _trust_folder(context, folder)
     if "SSL_CERT_FILE" in os.environ or "SSL_CERT_DIR" in os.environ:
         return
     built_in = ssl.get_default_verify_paths()
@@ -59,6 +75,18 @@ def _trust_system(context: ssl.SSLContext) -> None:
     bundle = next((path for path in _BUNDLES if os.path.exists(path)), None)
     if bundle:  # an interpreter that was built on another system looks in places that are not here
         context.load_verify_locations(bundle)
+
+
+def _trust_folder(context: ssl.SSLContext, folder: str) -> None:
+    """The certificates of a folder whose names the TLS library would not find, which asks for them by hash."""
+    with contextlib.suppress(OSError):
+        names = sorted(os.listdir(folder))
+        paths = {name: os.path.join(folder, name) for name in names}
+        found = {os.path.realpath(path) for name, path in paths.items() if _HASHED.fullmatch(name)}
+        for path in paths.values():
+            if os.path.isfile(path) and os.path.realpath(path) not in found:
+                with contextlib.suppress(TransportError):  # one that cannot be read is not trusted
+                    _add_authority(context, path)
 
 
 def _has_entries(folder: str) -> bool:

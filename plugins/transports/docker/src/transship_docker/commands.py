@@ -267,9 +267,9 @@ def _key(argument: str) -> str:
     key = argument
     if key.startswith(("http://", "https://")):
         key = key.partition("://")[2].partition("/")[0]
-    registry, _, path = key.partition("/")
+    registry, slash, _ = key.partition("/")
     try:
-        if path:
+        if slash:
             reference = DockerReference.parse(key)
             if reference.tag or reference.digest:
                 raise UsageError(f'reference "{key}" contains tag or digest')

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import httpcore
     import httpx
+    from httpcore._backends.sync import SyncStream
 else:
     # httpx brings a command line that imports rich and pygments where they are installed: half of its start-up time.
     _hides_command_line = "httpx._main" not in sys.modules
@@ -17,6 +18,7 @@ else:
     try:
         import httpcore
         import httpx
+        from httpcore._backends.sync import SyncStream  # which has no public name
     finally:
         if _hides_command_line:
             sys.modules.pop("httpx._main", None)
@@ -24,4 +26,4 @@ else:
 # Its debug lines show headers as they come, signed addresses among them.
 logging.getLogger("httpcore").setLevel(logging.INFO)
 
-__all__ = ["httpcore", "httpx"]
+__all__ = ["SyncStream", "httpcore", "httpx"]

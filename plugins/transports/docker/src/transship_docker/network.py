@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from transship.plugin.cancellation import Cancellation
-from transship_docker.addresses import origin_of, require_public
+from transship_docker.addresses import origin_of
+from transship_docker.certificates import system_tls_context
+from transship_docker.connections import CONNECT_TIMEOUT, STALL_TIMEOUT, Backend, Stream
 from transship_docker.errors import NetworkError, printable, redacted
-from transship_docker.http import httpcore, httpx
+from transship_docker.http import httpx
 from transship_docker.network_errors import described
 from transship_docker.proxies import proxy_for
 from transship_docker.secrecy import Secrets
+from transship_docker.socks import SCHEMES as SOCKS_SCHEMES
+from transship_docker.socks import SocksProxy
 
-if TYPE_CHECKING:
-    import socket
-
-CONNECT_TIMEOUT = 30.0
-STALL_TIMEOUT = 60.0
-"""How many seconds nothing may come, or be taken, before a connection counts as dead."""
-
-_HANDSHAKE_TIMEOUT = 10.0
 _IDLE_TIMEOUT = 90.0
-_HEAD_PATIENCE = 1.5
-_SLICE = 0.25
-_PIECE = 256 << 10
 _BIG_PIECE = 1 << 20
 _REDIRECTS = 10
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
@@ -44,7 +35,7 @@ class Network:
     """Sends requests. Several threads may use one at the same time.
 
     ``insecure``: a redirect may lead from https to http. ``debug`` is told of each request and how it ended.
-    ``secrets`` are never shown; what is sent as ``authorization`` belongs to them. ``cancellation`` ends all waits.
+    ``secrets`` are never shown; what is sent as ``authorization`` belongs to them.
     """
 
     def __init__(
@@ -57,7 +48,7 @@ class Network:
         debug: Callable[[str], None] = lambda message: None,
     ) -> None:
         self._tls = tls
-        self.cancellation = cancellation
+        self._cancellation = cancellation
         self._user_agent = user_agent
         self._insecure = insecure
         self._debug = debug
@@ -107,7 +98,7 @@ class Network:
             transport.close()
 
     def _send_once(self, request: httpx.Request, public_only: bool) -> httpx.Response:
-        self.cancellation.check()
+        self._cancellation.check()
         url = str(request.url)
         try:
             response = self._transport(url, public_only).handle_request(request)
@@ -118,7 +109,7 @@ class Network:
         self._debug(self.secrets.hide(f"{request.method} {redacted(url)}: {response.status_code}"))
         response.request = request
         stream = response.extensions.get("network_stream")
-        if isinstance(stream, _Stream):
+        if isinstance(stream, Stream):
             stream.head_came()
         return response
 
@@ -172,13 +163,22 @@ class Network:
     def _new_transport(self, proxy: str, public_only: bool) -> httpx.HTTPTransport:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=_IDLE_TIMEOUT)
         try:
-            transport = httpx.HTTPTransport(verify=self._tls, trust_env=False, limits=limits, proxy=proxy or None)
-        except (ValueError, ImportError, httpx.InvalidURL):
+            is_socks = proxy.partition("://")[0] in SOCKS_SCHEMES
+            socks = SocksProxy.parse(proxy) if is_socks else None
+            asked = self._http_proxy(proxy) if proxy and not is_socks else None
+            transport = httpx.HTTPTransport(verify=self._tls, trust_env=False, limits=limits, proxy=asked)
+        except (ValueError, httpx.InvalidURL):
             # its address is not shown: it may hold a password
-            raise NetworkError("the proxy that the environment names cannot be used") from None
-        # httpx has no word for it: the pool's backend decides how a socket is read.
-        transport._pool._network_backend = _Backend(self.cancellation, public_only=public_only)
+            kinds = "http://, https:// and socks5://"
+            raise NetworkError(f"the proxy that the environment names cannot be used: only {kinds} can") from None
+        # httpx has no word for it: the pool's backend decides how a socket is made and read.
+        transport._pool._network_backend = Backend(self._cancellation, public_only=public_only, socks=socks)
         return transport
+
+    @staticmethod
+    def _http_proxy(url: str) -> httpx.Proxy:
+        # Its certificate is verified, whatever the registry's is worth: it may get a password.
+        return httpx.Proxy(url, ssl_context=system_tls_context() if url.startswith("https:") else None)
 
 
 def rest_of_body(response: httpx.Response, size: int) -> Iterator[memoryview] | None:
@@ -188,10 +188,10 @@ def rest_of_body(response: httpx.Response, size: int) -> Iterator[memoryview] | 
     one. Raises ``httpx.HTTPError``.
     """
     stream = response.extensions.get("network_stream")
-    return _rest(stream, response, size) if isinstance(stream, _Stream) else None
+    return _rest(stream, response, size) if isinstance(stream, Stream) else None
 
 
-def _rest(stream: _Stream, response: httpx.Response, size: int) -> Iterator[memoryview]:
+def _rest(stream: Stream, response: httpx.Response, size: int) -> Iterator[memoryview]:
     timeout = response.request.extensions["timeout"]["read"]
     buffer = memoryview(bytearray(min(size, _BIG_PIECE)))
     while size:
@@ -244,133 +244,3 @@ def absolute_url(location: str, base: str) -> str:
     if scheme not in ("http", "https") or not host:
         raise NetworkError(f'"{redacted(base)}" names an address that is neither http nor https')
     return url
-
-
-class _Backend(httpcore.NetworkBackend):
-    """Connections that notice within a moment that the work was cancelled."""
-
-    def __init__(self, cancellation: Cancellation, *, public_only: bool) -> None:
-        self._backend = httpcore.SyncBackend()
-        self._cancellation = cancellation
-        self._public_only = public_only
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        self._cancellation.check()
-        stream = self._backend.connect_tcp(host, port, timeout, local_address, socket_options or ())
-        try:
-            if self._public_only:
-                require_public(stream.get_extra_info("server_addr")[0])
-        except BaseException:
-            stream.close()
-            raise
-        return _Stream(stream, self._cancellation)
-
-
-class _Stream(httpcore.NetworkStream):
-    """A connection that is read in big pieces."""
-
-    def __init__(self, stream: httpcore.NetworkStream, cancellation: Cancellation) -> None:
-        self._stream = stream
-        self._socket: socket.socket = stream.get_extra_info("socket")
-        self._is_tls = isinstance(self._socket, ssl.SSLSocket)
-        self._cancellation = cancellation
-        self._buffer: memoryview | None = None
-        self._awaits_head = False
-        self._head_end: float | None = None
-
-    def head_came(self) -> None:
-        """Say that what is read from now on is a body, which may take as long as it likes if only it moves."""
-        self._awaits_head = False
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if self._buffer is None:
-            self._buffer = memoryview(bytearray(_PIECE))
-        try:
-            count = self.read_into(self._buffer, timeout)
-        except TimeoutError as error:
-            raise httpcore.ReadTimeout(str(error)) from error
-        except OSError as error:
-            raise httpcore.ReadError(str(error)) from error
-        return bytes(self._buffer[:count])
-
-    def read_into(self, buffer: memoryview, timeout: float | None = None) -> int:
-        """Read what there is, at least one byte; 0: there will be none. Raises ``OSError``."""
-        count = self._receive(buffer, timeout)
-        if self._is_tls and count:
-            count += self._receive_what_is_there(buffer[count:])
-        return count
-
-    def _receive(self, buffer: memoryview, timeout: float | None) -> int:
-        limit = STALL_TIMEOUT if timeout is None else timeout
-        end = time.monotonic() + limit
-        if self._awaits_head:
-            self._head_end = self._head_end or time.monotonic() + _HEAD_PATIENCE * limit
-            end = min(end, self._head_end)
-        while True:
-            self._cancellation.check()
-            if self._awaits_head and time.monotonic() >= end:
-                raise TimeoutError
-            self._socket.settimeout(_SLICE)
-            try:
-                return self._socket.recv_into(buffer)
-            except TimeoutError:
-                if time.monotonic() >= end:
-                    raise
-
-    def _receive_what_is_there(self, buffer: memoryview) -> int:
-        """TLS hands out one record of at most 16 KiB at a time."""
-        self._socket.settimeout(0)
-        count = 0
-        while count < len(buffer):
-            try:
-                received = self._socket.recv_into(buffer[count:])
-            except OSError:  # nothing more for now; what is wrong will be wrong at the next read
-                break
-            if not received:
-                break
-            count += received
-        return count
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._awaits_head, self._head_end = True, None
-        try:
-            self._send(memoryview(buffer), timeout)
-        except TimeoutError as error:
-            raise httpcore.WriteTimeout(str(error)) from error
-        except OSError as error:
-            raise httpcore.WriteError(str(error)) from error
-
-    def _send(self, rest: memoryview, timeout: float | None) -> None:
-        limit = STALL_TIMEOUT if timeout is None else timeout
-        end = time.monotonic() + limit
-        while rest:
-            self._cancellation.check()
-            self._socket.settimeout(_SLICE)
-            try:
-                rest = rest[self._socket.send(rest) :]
-            except TimeoutError:
-                if time.monotonic() >= end:
-                    raise
-            else:
-                end = time.monotonic() + limit
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        shorter = _HANDSHAKE_TIMEOUT if timeout is None else min(timeout, _HANDSHAKE_TIMEOUT)
-        stream = self._stream.start_tls(ssl_context, server_hostname, shorter)
-        # TLS within TLS, through a proxy that is asked over https, is not a socket any more.
-        return stream if self._is_tls else _Stream(stream, self._cancellation)
-
-    def get_extra_info(self, info: str) -> object:
-        return self._stream.get_extra_info(info)
-
-    def close(self) -> None:
-        self._stream.close()

@@ -12,6 +12,7 @@ from typing import TypeVar
 from transship_docker.addresses import origin_of
 from transship_docker.errors import printable
 from transship_docker.http import httpx
+from transship_docker.proxies import proxy_for
 
 _Kind = TypeVar("_Kind", bound=BaseException)
 
@@ -39,19 +40,21 @@ _PASSING = {
 
 def described(error: Exception, url: str) -> tuple[str, bool]:
     """What went wrong on the way to ``url``, and whether another attempt may succeed."""
-    _, host, port = origin_of(url)
+    proxy = proxy_for(url)
+    _, host, port = origin_of(proxy or url)
+    dialled = f"{'proxyconnect tcp: ' if proxy else ''}dial tcp"
     chain = list(_chain(error))
     if (found := _first(chain, ssl.SSLError)) is not None:
         return _tls(found)
     if (unknown := _first(chain, socket.gaierror)) is not None:
-        return f"dial tcp: lookup {host}: {_lookup_reason(unknown)}", unknown.errno == socket.EAI_AGAIN
+        return f"{dialled}: lookup {host}: {_lookup_reason(unknown)}", unknown.errno == socket.EAI_AGAIN
     if isinstance(error, httpx.TimeoutException):
-        return f"dial tcp {host}:{port}: i/o timeout" if isinstance(
+        return f"{dialled} {host}:{port}: i/o timeout" if isinstance(
             error, httpx.ConnectTimeout
         ) else "i/o timeout", True
     if (failure := next((link for link in chain if isinstance(link, OSError) and link.errno), None)) is not None:
-        dialled = f"dial tcp {host}:{port}: connect: " if isinstance(error, httpx.ConnectError) else ""
-        return f"{dialled}{os.strerror(failure.errno or 0).lower()}", failure.errno in _PASSING
+        where = f"{dialled} {host}:{port}: connect: " if isinstance(error, httpx.ConnectError) else ""
+        return f"{where}{os.strerror(failure.errno or 0).lower()}", failure.errno in _PASSING
     if isinstance(error, httpx.LocalProtocolError) and "header" in str(error):
         return "a header would hold characters that it must not", False  # not shown: it may be a token
     if isinstance(error, httpx.RemoteProtocolError):

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from transship.errors import TransportError
 from transship.plugin.cancellation import Cancellation
 from transship.plugin.credentials import Credentials
+from transship_docker.addresses import resolve
 from transship_docker.backoff import Backoff
 from transship_docker.errors import RegistryError, printable, redacted, refusal
 from transship_docker.network import Network
@@ -91,7 +92,11 @@ class TokenService:
         if not realm:
             raise TransportError("missing realm in bearer auth challenge")
         public_only = checked_realm(
-            realm, self._registry_url, insecure=self._insecure, allowed_hosts=self._allowed_hosts
+            realm,
+            self._registry_url,
+            insecure=self._insecure,
+            allowed_hosts=self._allowed_hosts,
+            ask=lambda host: resolve(host, self._cancellation),
         )
         scopes = [scope for scope in (self._scope, extra_scope) if scope]
         if self._credentials.identity_token:
