@@ -139,6 +139,17 @@ class TestNames:
         assert outcome.code == 1
         assert "--scoped" in outcome.fatal
 
+    @pytest.mark.parametrize("dest", ["dir", "docker"])
+    def test_an_image_that_is_named_twice_is_copied_once(self, sync, registry, tmp_path, dest):
+        (tmp_path / "twice.yaml").write_text(
+            f"{registry.host}:\n  images: {{team/app: [v1, v1]}}\n  images-by-tag-regex: {{team/app: v.}}\n"
+        )
+        to = "out" if dest == "dir" else f"{registry.host}/mirror"
+        outcome = sync("--report", "report", src="yaml", source="twice.yaml", dest=dest, to=to)
+        assert outcome.code == 0
+        names = [record["destination"].rpartition("/")[2] for record in records(tmp_path / "report")]
+        assert sorted(names) == [f"app:v{number}" for number in range(4)]
+
     def test_a_name_that_no_registry_takes_ends_the_run(self, sync):
         outcome = sync("--keep-going", dest="docker", to="BAD//")
         assert outcome.code == 1
@@ -675,6 +686,35 @@ class TestPruning:
             entry["annotations"]["org.opencontainers.image.ref.name"] for entry in entries if "annotations" in entry
         }
         assert names == {"app:v0", "app:v2", "other:v9"}
+
+    def test_names_in_a_layout_that_are_no_tags_are_left_alone(self, sync, registry, tmp_path):
+        args = ("--dest-name", "{tag}")
+        assert sync(dest="oci", source=f"{registry.host}/team/app:v2", to="layout").code == 0
+        assert sync(*args, dest="oci", to="layout").code == 0
+        lose(registry, "v1", "v3")
+        assert sync(*args, "--prune", "--yes", dest="oci", to="layout").code == 0
+        entries = json.loads((tmp_path / "layout/index.json").read_bytes())["manifests"]
+        names = {entry.get("annotations", {}).get("org.opencontainers.image.ref.name") for entry in entries}
+        assert names - {None} == {"app:v2", "v0", "v2"}
+
+    def test_a_manifest_that_another_tag_names_stays(self, sync, registry):
+        args = ("--append-suffix", "-x")
+        with Registry(delete_tags=False) as other:
+            assert sync(*args, dest="docker", to=other.host).code == 0
+            other.put_image("app", "stable", image(1))
+            lose(registry, "v1")
+            outcome = sync(*args, "--prune", "--yes", dest="docker", to=other.host)
+            assert outcome.code == 1
+            assert "cannot be deleted alone" in outcome.fatal
+            assert {"stable", "v1-x"} <= set(other.tags["app"])
+
+    @pytest.mark.parametrize("dest", ["dir", "docker", "oci"])
+    def test_a_destination_that_is_not_there_yet_has_nothing_to_remove(self, sync, registry, dest):
+        to = f"{registry.host}/mirror" if dest == "docker" else "out"
+        outcome = sync("--prune", "--dry-run", dest=dest, to=to)
+        assert outcome.code == 0
+        assert "Would have removed" not in outcome.err
+        assert ("level=warning" in outcome.err.partition("\n")[2]) is (dest != "dir")
 
     def test_names_by_a_template_must_end_with_the_tag(self, sync, mirror):
         args = ("--prune", "--yes", "--dest-name", "x-{tag}")

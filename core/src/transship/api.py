@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from transship.copy.options import CopyOptions, CopyResult, MultiArch
 from transship.deletion import delete_image, delete_tag
 from transship.discovery import PluginManager
+from transship.errors import UnsupportedError
 from transship.image.platform import Platform, PlatformRequest
 from transship.inspection import InspectedImage, inspect_image, read_raw
 from transship.places import make_context, place
@@ -160,7 +161,8 @@ def sync(
 ) -> SyncSummary:
     """Copy many images, those that are not at the destination yet; ``transship.sync.request`` says what can be asked.
 
-    ``policy`` and ``signers`` are as in ``copy_to_all``. Credentials that are not given are looked for as always.
+    ``policy``, ``insecure_policy`` and ``signers`` are as in ``copy_to_all``. Where jobs run elsewhere, a path is one
+    there, and a policy that is no file is refused. Credentials that are not given are looked for as always.
     Raises at the first image that fails; if the request says ``keep_going``, the summary tells how many did, and
     ``observer`` hears of each.
     """
@@ -178,7 +180,16 @@ def sync(
         request,
         source_side=replace(request.source_side, secret=secrets.add(source_credentials)),
         destination_side=replace(request.destination_side, secret=secrets.add(destination_credentials)),
+        elsewhere=replace(
+            request.elsewhere,
+            policy=policy if isinstance(policy, str) else request.elsewhere.policy,
+            insecure_policy=insecure_policy or request.elsewhere.insecure_policy,
+        ),
     )
+    if not isinstance(policy, str | None) and manager.executor(request.executor).runs_elsewhere:
+        raise UnsupportedError(
+            f"the executor {request.executor!r} runs jobs elsewhere: name the path that the policy has there"
+        )
     workplace = Workplace(
         manager,
         _policy(policy, manager, insecure=insecure_policy),

@@ -189,6 +189,8 @@ def test_a_name_is_given_once():
     assert names.claim("dest/app:1", "a/app:1") == "a/app:1"
     assert names.claim("dest/app:2", "b/app:2") is None
     assert names.claim("dest/app:2/x", "c") is None
+    assert names.has("dest/app:1", "a/app:1")
+    assert not names.has("dest/app:1", "b/app:1")
 
 
 @pytest.mark.parametrize(("one", "other"), [("dest/a", "dest/a/b/c"), ("dest/a/b/c", "dest/a"), ("/a", "/a/b")])

@@ -10,9 +10,11 @@ import pytest
 from transship import hookimpl
 from transship.api import sync
 from transship.discovery import PluginManager
-from transship.errors import UnsupportedError
+from transship.errors import TransshipError, UnsupportedError
 from transship.plugin.credentials import Credentials
 from transship.plugin.executor import Executor, ExecutorFactory
+from transship.policy.document import Policy
+from transship.policy.requirements import Reject
 from transship.sync.jobs import Status
 from transship.sync.request import SyncRequest
 from transship.sync.run import SyncObserver
@@ -111,6 +113,19 @@ def test_jobs_run_elsewhere(registry, tmp_path, manager, elsewhere):
     assert told.statuses == [Status.COPIED] * 3
     assert told.events
     assert len(elsewhere.executor.travelled) == 3
+
+
+@pytest.mark.parametrize("kind", ["file", "value"])
+def test_the_policy_that_a_program_names_holds_elsewhere(registry, tmp_path, manager, elsewhere, kind):
+    (tmp_path / ".config/containers").mkdir(parents=True)
+    (tmp_path / ".config/containers/policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+    (tmp_path / "strict.json").write_text('{"default": [{"type": "reject"}]}')
+    policy = f"{tmp_path}/strict.json" if kind == "file" else Policy((Reject(),), {})
+    request = request_for(registry, f"{tmp_path}/out", executor="elsewhere")
+    with pytest.raises(TransshipError):
+        sync(request, policy=policy, manager=manager)
+    assert not list(tmp_path.glob("out/*"))
+    assert bool(elsewhere.executor.travelled) == (kind == "file")
 
 
 def test_no_secret_travels(registry, tmp_path, manager, elsewhere):

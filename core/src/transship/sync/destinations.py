@@ -52,11 +52,17 @@ class SyncDestination:
                 f'"{reference.partition(":")[2]}": {error}'
             ) from error
 
-    def require_free(self, reference: str, image: SourceImage) -> None:
-        """Raise ``TransshipError`` if another image of this run is called the same."""
+    def claim(self, reference: str, image: SourceImage) -> bool:
+        """Give ``image`` this name; False if it has it already, as it was named or listed before.
+
+        Raises ``TransshipError`` if another image of this run has it.
+        """
+        if self.claimed.has(reference, image.reference):
+            return False
         holder = self.claimed.claim(reference, image.reference)
-        if holder is not None and holder != image.reference:
+        if holder is not None:
             raise TransshipError(
                 f"{image.reference} and {holder} would both become {reference}: tell them apart with --scoped, "
                 "--dest-name or --append-suffix"
             )
+        return True

@@ -176,6 +176,10 @@ class ClaimedNames:
         self._sources: dict[str, str] = {}
         self._parents: dict[str, str] = {}
 
+    def has(self, name: str, source: str) -> bool:
+        """Whether ``source`` was given just this name."""
+        return self._sources.get(name) == source
+
     def claim(self, name: str, source: str) -> str | None:
         """Give ``name`` to ``source`` and return None; if it is taken, return who has it, maybe ``source`` itself."""
         holder = self._holder(name)

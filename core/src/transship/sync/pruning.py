@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from transship.errors import TransshipError, UnsupportedError
 from transship.image.digest import Digest
 from transship.places import Place, place
-from transship.plugin.files import unused_name
+from transship.plugin.files import reporting, unused_name
 from transship.plugin.transport import Deleter, DigestLister, TagDeleter, TagLister, Transport
 from transship.sync.jobs import FOLDER_TRANSPORT
 from transship.sync.run import SyncObserver, SyncSummary
@@ -19,6 +20,7 @@ from transship.sync.sides import Side, Workplace
 from transship.sync.sources import ImageGroup, SourceImage
 
 _IMAGE_FILES = ("manifest.json", "version")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,12 @@ class TagPlace:
         if not reference.endswith(ending):
             raise UnsupportedError(f"--prune needs names that end with the tag, unlike {reference}")
         return cls(reference.removesuffix(ending) + ":", suffix)
+
+    def holds(self, reference: str) -> bool:
+        """Whether an image that is called so is one of this place: between prefix and suffix there is a tag."""
+        if not (reference.startswith(self.prefix) and reference.endswith(self.suffix)):
+            return False
+        return bool(_TAG.fullmatch(reference, len(self.prefix), len(reference) - len(self.suffix)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,14 @@ class Pruner:
     def run(self, summary: SyncSummary, observer: SyncObserver, *, dry_run: bool, keep_going: bool) -> None:
         """Remove what is not wanted; ``dry_run``: only say so. Raises ``TransshipError`` unless ``keep_going``."""
         for where in self._wanted.places:
-            for reference in list(self.unwanted(where)):
+            try:
+                unwanted = self.unwanted(where)
+            except TransshipError as error:
+                if not dry_run:
+                    raise
+                self._workplace.warn(f"Not known what would be removed at {where.prefix.removesuffix(':')}: {error}")
+                continue
+            for reference in unwanted:
                 try:
                     if not dry_run:
                         self.remove(reference, where)
@@ -78,17 +93,13 @@ class Pruner:
                     observer.removed(reference, None)
                     summary.removed += 1
 
-    def _is_wanted(self, reference: str) -> bool:
-        return reference in self._wanted.references
+    def _is_unwanted(self, reference: str, where: TagPlace) -> bool:
+        return where.holds(reference) and reference not in self._wanted.references
 
     def unwanted(self, where: TagPlace) -> list[str]:
         """The images of a place that are not wanted, as references; raises ``TransshipError``."""
         names = _folder_images(where) if _is_folder(where.prefix) else self._listed(where)
-        return [
-            name
-            for name in names
-            if name.startswith(where.prefix) and name.endswith(where.suffix) and not self._is_wanted(name)
-        ]
+        return [name for name in names if self._is_unwanted(name, where)]
 
     def remove(self, reference: str, where: TagPlace) -> None:
         """Remove one of ``unwanted``; raises ``TransshipError``."""
@@ -102,22 +113,22 @@ class Pruner:
                 raise UnsupportedError(f"{transport.name}: tags cannot be deleted alone")
             transport.delete_tag(found.reference, found.context)
         except UnsupportedError:
-            self._remove_manifest(found, where)
+            self._remove_manifest(reference, found, where)
 
-    def _remove_manifest(self, found: Place, where: TagPlace) -> None:
-        """Where tags cannot go alone, the manifest may, if nothing that is wanted is the same one."""
+    def _remove_manifest(self, reference: str, found: Place, where: TagPlace) -> None:
+        """Where tags cannot go alone, the manifest may, if nothing that stays is the same one."""
         transport = found.transport
         if not isinstance(transport, Deleter):
             raise UnsupportedError(f"Deleting images not implemented for {transport.name}: images")
         if isinstance(transport, DigestLister):
             digests = self._digests(transport, where)
-            if str(found.reference) not in digests:  # it went with another tag
+            if reference not in digests:  # it went with another tag
                 return
-            digest = digests[str(found.reference)]
-            kept = [name for name, other in digests.items() if other == digest and self._is_wanted(name)]
+            digest = digests[reference]
+            kept = [n for n, other in digests.items() if other == digest and not self._is_unwanted(n, where)]
             if kept:
                 raise UnsupportedError(
-                    f"{found.reference} cannot be deleted alone, and its manifest is that of {kept[0]} too"
+                    f"{reference} cannot be deleted alone, and its manifest is that of {kept[0]} too"
                 )
         transport.delete(found.reference, found.context)
 
@@ -154,7 +165,7 @@ def _is_folder(reference: str) -> bool:
 def _folder_images(where: TagPlace) -> Iterator[str]:
     """Folders beside each other that hold images; nothing else is ever touched."""
     parent, begin = os.path.split(where.prefix.removeprefix(f"{FOLDER_TRANSPORT}:"))
-    with contextlib.suppress(FileNotFoundError), os.scandir(parent or ".") as entries:
+    with reporting("open", parent), contextlib.suppress(FileNotFoundError), os.scandir(parent or ".") as entries:
         for entry in entries:
             path = os.path.join(parent, entry.name)
             if entry.name.startswith(begin) and entry.is_dir(follow_symlinks=False) and _is_image(path):

@@ -185,9 +185,11 @@ def _jobs_of(
     options = _options(request.options, group.settings)
     for image in group:
         reference = destination.reference_for(image, group.settings)
-        destination.require_free(reference, image)
+        is_new = destination.claim(reference, image)
         if wanted is not None:
             wanted.add(reference, image, group)
+        if not is_new:
+            continue
         job = CopyJob(
             image.reference,
             reference,
