@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transship.discovery import PluginManager
 from transship.errors import PolicyError
 from transship.plugin.transport import Reference
 from transship.policy.document import ACCEPT_ALL, Policy, parse_policy
@@ -118,6 +120,95 @@ def test_whatever_it_is_it_is_read_or_refused(document):
 def test_bytes_are_read_or_refused(data):
     with contextlib.suppress(PolicyError):
         parse_policy(data, "test.json")
+
+
+COMPLETE = {
+    "default": [{"type": "reject"}],
+    "transports": {
+        "docker": {
+            "example.com": [
+                {"type": "signedBy", "keyType": "GPGKeys", "keyPath": "a"},
+                {
+                    "type": "sigstoreSigned",
+                    "fulcio": {"caData": "YQ==", "oidcIssuer": "b", "subjectEmail": "c"},
+                    "rekorPublicKeyData": "YQ==",
+                    "signedIdentity": {"type": "remapIdentity", "prefix": "d.e", "signedPrefix": "f.g"},
+                },
+            ],
+            "": [
+                {
+                    "type": "sigstoreSigned",
+                    "pki": {"caRootsData": "YQ==", "subjectEmail": "c"},
+                    "signedIdentity": {"type": "exactReference", "dockerReference": "h.i/j:k"},
+                },
+                {"type": "signedBaseLayer", "baseLayerIdentity": {"type": "matchRepository"}},
+            ],
+        }
+    },
+}
+OBJECTS = json.dumps(COMPLETE).count("{")
+FREE_NAMES = ("docker", "example.com", "")
+
+
+@pytest.fixture(scope="module")
+def manager():
+    return PluginManager()
+
+
+def _with_every_object(change):
+    """The text of ``COMPLETE``, its objects written as ``change`` says of the number and the members of each."""
+    numbers = itertools.count()
+
+    def written(value):
+        if isinstance(value, list):
+            return f"[{','.join(map(written, value))}]"
+        if not isinstance(value, dict):
+            return json.dumps(value)
+        members = change(next(numbers), list(value.items()))
+        return f"{{{','.join(f'{json.dumps(name)}:{written(member)}' for name, member in members)}}}"
+
+    return written(COMPLETE).encode()
+
+
+def test_complete_policy_is_read(manager):
+    data = _with_every_object(lambda number, members: members)
+    assert len(parse_policy(data, "test.json", manager).transports["docker"]) == len(FREE_NAMES) - 1
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, OBJECTS - 1), st.text() | st.sampled_from(WORDS), st.none() | st.integers() | st.text(), st.data()
+)
+def test_no_object_takes_another_member(manager, chosen, name, value, data):
+    def change(number, members):
+        position = data.draw(st.integers(0, len(members))) if number == chosen else None
+        return members if position is None else [*members[:position], (name, value), *members[position:]]
+
+    with pytest.raises(PolicyError):
+        parse_policy(_with_every_object(change), "test.json", manager)
+
+
+@settings(deadline=None)
+@given(st.integers(0, OBJECTS - 1), st.sampled_from([str.upper, str.title, " {}".format, "{} ".format, "{}\0".format]))
+def test_no_member_has_a_second_spelling(manager, chosen, spell):
+    def change(number, members):
+        (name, value), *others = members
+        return [(spell(name) if number == chosen and name not in FREE_NAMES else name, value), *others]
+
+    text = _with_every_object(change)
+    if text != _with_every_object(lambda number, members: members):
+        with pytest.raises(PolicyError):
+            parse_policy(text, "test.json", manager)
+
+
+@settings(deadline=None)
+@given(st.integers(0, OBJECTS - 1), st.data())
+def test_no_member_may_come_twice(manager, chosen, data):
+    def change(number, members):
+        return [*members, data.draw(st.sampled_from(members))] if number == chosen else members
+
+    with pytest.raises(PolicyError, match="duplicate"):
+        parse_policy(_with_every_object(change), "test.json", manager)
 
 
 def test_missing_default_is_told():

@@ -76,6 +76,6 @@ class Members:
 
 def _decoded(name: str, text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)  # as base64(1) wraps it
     except (binascii.Error, ValueError):
         raise PolicyError(f"{json.dumps(name)} is not base64") from None
