@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from transship.errors import InvalidReferenceError, PolicyError
 from transship.image.reference import DockerReference
 from transship.plugin.members import Members
-
-_NAMESPACE = re.compile(r"[^/:@]+(?::[0-9]+)?(?:/[^/:@]+)*")
 
 
 class SignedIdentity:
@@ -140,8 +137,11 @@ def _remap_identity(rule: Members) -> SignedIdentity:
 
 def _namespace(rule: Members, name: str) -> str:
     text = rule.required_text(name)
-    if not _NAMESPACE.fullmatch(text):
-        raise PolicyError(f'"{name}" "{text}" is no namespace without tag and digest')
+    domain, slash, path = text.partition("/")
+    try:
+        DockerReference(domain, path if slash else "any")
+    except InvalidReferenceError:
+        raise PolicyError(f'"{name}" "{text}" is no namespace without tag and digest') from None
     return text
 
 
