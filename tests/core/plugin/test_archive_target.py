@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 
@@ -43,13 +44,46 @@ def test_content_is_told_from_an_empty_file(tmp_path, data):
     assert ArchiveTarget(str(tmp_path / "a")).has_content == bool(data)
 
 
-def test_change_by_others_is_noticed(tmp_path):
+@pytest.mark.parametrize("found", [None, b"", b"old"])
+@pytest.mark.parametrize("replaces_others", [True, False])
+def test_what_was_found_is_replaced(tmp_path, found, replaces_others):
+    if found is not None:
+        (tmp_path / "a").write_bytes(found)
+    write_to(tmp_path / "a").commit(replaces_others=replaces_others)
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("found", [None, b"", b"old"])
+def test_what_others_put_there_meanwhile_is_not_replaced(tmp_path, found):
+    if found is not None:
+        (tmp_path / "a").write_bytes(found)
     target = write_to(tmp_path / "a")
-    target.refuse_change()
-    (tmp_path / "a").write_bytes(b"by others")
+    (tmp_path / "b").write_bytes(b"by others")
+    (tmp_path / "b").rename(tmp_path / "a")
     with pytest.raises(TransportError, match="changed by somebody else"):
-        target.refuse_change()
+        target.commit(replaces_others=False)
     target.close()
+    assert (tmp_path / "a").read_bytes() == b"by others"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_what_another_process_is_about_to_replace_is_left_to_it(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    target = write_to(tmp_path / "a")
+    with open(tmp_path / "a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(TransportError, match="changed by somebody else"):
+            target.commit(replaces_others=False)
+    target.close()
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_link_to_nothing_is_replaced(tmp_path):
+    (tmp_path / "a").symlink_to("nowhere")
+    write_to(tmp_path / "a").commit(replaces_others=False)
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("name", ["", "folder", "none/a", "file/a"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 import threading
@@ -60,16 +61,17 @@ class ArchiveTarget:
         self._temporary = self._resources.enter_context(temporary_in(folder, name))
         return self._temporary.file
 
-    def refuse_change(self) -> None:
-        """Raise ``TransportError`` if the file that is there is not what was found at first."""
-        if not self.is_stream and _identity(self._status()) != _identity(self._found):
-            raise TransportError(f"{self.path} was changed by somebody else meanwhile")
+    def commit(self, *, replaces_others: bool = True) -> None:
+        """Let the file appear under its name, with the mode of the one that it replaces.
 
-    def commit(self) -> None:
-        """Let the file appear under its name, with the mode of the one that it replaces."""
+        With ``replaces_others=False`` raises ``TransportError`` if what is there is not what was found at first.
+        """
         if self._temporary is not None:
-            mode = stat.S_IMODE(self._found.st_mode) if self._found else 0o644
-            self._temporary.publish(self.path, mode)
+            self._temporary.finish(stat.S_IMODE(self._found.st_mode) if self._found else 0o644)
+            if replaces_others:
+                os.replace(self._temporary.path, self.path)
+            else:
+                self._replace_what_was_found(self._temporary)
             folder, name = os.path.split(self.path)
             sync_folder(folder or ".")
             remove_stale(folder, name)
@@ -79,6 +81,39 @@ class ArchiveTarget:
     def close(self) -> None:
         """Release everything; what was not committed is gone. May be called more than once."""
         self._resources.close()
+
+    def _replace_what_was_found(self, temporary: TemporaryFile) -> None:
+        with contextlib.ExitStack() as stack:
+            if self._found is not None:
+                self._lock_found(stack)
+            elif self._linked(temporary):
+                return
+            self._refuse_change()
+            os.replace(temporary.path, self.path)
+
+    def _linked(self, temporary: TemporaryFile) -> bool:
+        """Let the file have its name if nothing else has; False where that cannot be done at one stroke."""
+        try:
+            os.link(temporary.path, self.path)
+        except OSError:
+            return False
+        return True
+
+    def _lock_found(self, stack: contextlib.ExitStack) -> None:
+        """Keep away other processes that would replace the same file, until ``stack`` ends."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        stack.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise self._changed() from None
+
+    def _refuse_change(self) -> None:
+        if _identity(self._status()) != _identity(self._found):
+            raise self._changed()
+
+    def _changed(self) -> TransportError:
+        return TransportError(f"{self.path} was changed by somebody else meanwhile")
 
     @contextlib.contextmanager
     def _written_once(self, place: Hashable) -> Iterator[None]:

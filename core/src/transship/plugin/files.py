@@ -75,10 +75,14 @@ class TemporaryFile:
         self.file = file
         self.path = path
 
-    def publish(self, path: str | os.PathLike[str], mode: int = 0o644) -> None:
-        """Make the bytes durable, then let the file take the name ``path``, whatever had it."""
+    def finish(self, mode: int = 0o644) -> None:
+        """Make the bytes durable."""
         os.fchmod(self.file.fileno(), mode)
         os.fsync(self.file.fileno())
+
+    def publish(self, path: str | os.PathLike[str], mode: int = 0o644) -> None:
+        """Make the bytes durable, then let the file take the name ``path``, whatever had it."""
+        self.finish(mode)
         os.replace(self.path, path)
 
 

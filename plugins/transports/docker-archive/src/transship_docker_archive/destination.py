@@ -93,8 +93,7 @@ class DockerArchiveDestination(Destination):
         config_digest, diff_ids = self._digests(self._image)
         with reporting("write", self._target.path):
             self._write_metadata(config_digest, diff_ids)
-            self._target.refuse_change()
-            self._target.commit()
+            self._target.commit(replaces_others=False)
 
     def close(self) -> None:
         self._target.close()
