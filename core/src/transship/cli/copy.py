@@ -19,7 +19,7 @@ from transship.cli.options import (
     with_options,
 )
 from transship.cli.signing import open_signers, signing_options, store_options
-from transship.errors import InvalidReferenceError, TransshipError, UnsupportedError
+from transship.errors import InvalidReferenceError, TransportError, TransshipError, UnsupportedError
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
@@ -169,12 +169,13 @@ def _needs_standard_output(flags: Mapping[str, Any], destinations: Sequence[str]
 
 
 def _write_digest(path: str, result: CopyResult) -> None:
+    from transship.cli.output_file import opened_output
+
     try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(str(result.digest))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise TransshipError(f'Failed to write digest to file "{path}": open {path}: {reason}') from error
+        with opened_output(path) as file:
+            file.write(str(result.digest).encode())
+    except TransportError as error:
+        raise TransportError(f'Failed to write digest to file "{path}": {error}') from error
 
 
 def copy_options(app: Application, flags: Mapping[str, Any]) -> CopyOptions:

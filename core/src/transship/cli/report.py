@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from transship.cli.output_file import opened_output
 from transship.plugin.events import Event, ImageJudged, ImageStarted, SignatureCreated
-from transship.plugin.files import TemporaryFile, names_open_file, reporting, temporary_in
 from transship.plugin.mechanism import RequirementVerdict
 
 if TYPE_CHECKING:
@@ -90,13 +89,13 @@ def written_report(path: str, report: CopyReport) -> Iterator[None]:
     if not path:
         yield
         return
-    with _open_report(path) as file:
+    with opened_output(path) as file:
         try:
             yield
         except BaseException as error:
-            _publish(file, path, report.to_json(error))
+            file.write(report.to_json(error))
             raise
-        _publish(file, path, report.to_json(None))
+        file.write(report.to_json(None))
 
 
 def requirements_json(verdicts: Sequence[RequirementVerdict]) -> list[dict[str, Any]]:
@@ -112,28 +111,6 @@ def _judgement(event: ImageJudged) -> dict[str, Any]:
         "reason": event.reason,
         "requirements": requirements_json(event.requirements),
     }
-
-
-@contextlib.contextmanager
-def _open_report(path: str) -> Iterator[TemporaryFile | None]:
-    """A file that is to take the name ``path``; None for what is no regular file and is written as it is."""
-    if names_open_file(path) or (os.path.exists(path) and not os.path.isfile(path)):
-        with open(path, "wb"):
-            yield None
-    else:
-        folder, name = os.path.split(path)
-        with temporary_in(folder, name) as file:
-            yield file
-
-
-def _publish(file: TemporaryFile | None, path: str, data: bytes) -> None:
-    with reporting("write", path):
-        if file is None:
-            with open(path, "wb") as stream:
-                stream.write(data)
-        else:
-            file.file.write(data)
-            file.publish(path)
 
 
 def _now() -> str:
