@@ -31,7 +31,8 @@ class Trouble:
     """A fault, which a command survives if it happens once to a request of the methods ``passes``.
 
     ``only`` and ``where`` are the methods and paths of requests that can have it. ``forges``: nobody can tell it from
-    the truth, so commands whose answer no digest vouches for say what they were told. ``is_slow``: it is noticed by
+    the truth, so commands whose answer no digest vouches for say what they were told (and inspect tells no tags where
+    they may not be listed). ``is_slow``: it is noticed by
     waiting.
     """
 
@@ -75,14 +76,14 @@ TROUBLES: dict[str, Trouble] = {
     "503 with Retry-After": Trouble(status(503, **{"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), EVERYWHERE),
     "504": Trouble(status(504), CONTINUED),
     "Content-Length too big": Trouble({"headers": {"Content-Length": "100000"}}, ASKING, only=("GET",)),
-    "a token that expired": Trouble(status(401), EVERYWHERE),
+    "a token that expired": Trouble(status(401), EVERYWHERE, where="/v2/*"),
     # What does no harm.
     "no Content-Length": Trouble({"headers": {"Content-Length": None}}, EVERYWHERE, only=(*ASKING, "PUT", "DELETE")),
     "Range ignored": Trouble({"ignore_range": True}, EVERYWHERE),
     "slow headers": Trouble({"header_delay": 0.02}, EVERYWHERE),
     # What another try cannot change.
     "400": Trouble(status(400)),
-    "403": Trouble(status(403)),
+    "403": Trouble(status(403), forges=True),
     "404": Trouble(status(404)),
     "flipped bit": Trouble({"flipped": 9}, forges=True),
     "Content-Length too small": Trouble({"headers": {"Content-Length": "9"}}, only=("GET",)),

@@ -80,6 +80,8 @@ def _lookup_reason(error: socket.gaierror) -> str:
 
 
 def _protocol(text: str) -> tuple[str, bool]:
+    if "ConnectionClosed" in text:  # so h11 says of a connection that ended with the answer before
+        return "EOF", True
     if "disconnected" in text or "closed connection" in text or "incomplete" in text:
         return "unexpected EOF" if "incomplete" in text or "closed connection" in text else "EOF", True
     return f"malformed HTTP response: {printable(text)}", False
