@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ import json, os, sys
 report, *command = sys.argv[1:]
 child = os.fork()
 if child == 0:
-    os.execv(command[0], command)
+    os.execvp(command[0], command)
 _, status, usage = os.wait4(child, 0)
 with open(report, "w") as file:
     json.dump([os.waitstatus_to_exitcode(status), usage.ru_maxrss << 10], file)
@@ -33,10 +34,14 @@ class Finished(NamedTuple):
     seconds: float
 
 
-def transship(folder: Path, *arguments: str, timeout: float = 300, **environment: str) -> Finished:
-    """Run transship in a process of its own. ``folder`` takes a report of the run."""
+def transship(folder: Path, *arguments: str, timeout: float = 300, limit: int = 0, **environment: str) -> Finished:
+    """Run transship in a process of its own. ``folder`` takes a report of the run.
+
+    ``limit`` is how many bytes a file that it writes may have, 0 for any number.
+    """
     report = folder / f"report-{os.urandom(8).hex()}"
     command = [sys.executable, "-SEc", _LAUNCHER, str(report)]
+    command += ["prlimit", f"--fsize={limit}"] if limit else []
     command += [sys.executable, "-m", "transship", "--insecure-policy", *arguments]
     start = time.monotonic()
     done = subprocess.run(
@@ -52,29 +57,40 @@ import gc, json, os, signal, sys, threading
 from transship.cli.application import Application
 exec(sys.argv[1])
 gc.freeze()
-for line in sys.stdin:
-    request = json.loads(line)
+
+
+def start(arguments, stdout, stderr, request):
     child = os.fork()
     if child == 0:
         signal.alarm(request["timeout"])
         os.environ.update(request["environment"])
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(os.open(request["stdout"], os.O_WRONLY | os.O_CREAT, 0o600), 1)
-        os.dup2(os.open(request["stderr"], os.O_WRONLY | os.O_CREAT, 0o600), 2)
-        code = Application().run(request["arguments"])
+        os.dup2(os.open(stdout, os.O_WRONLY | os.O_CREAT, 0o600), 1)
+        os.dup2(os.open(stderr, os.O_WRONLY | os.O_CREAT, 0o600), 2)
+        code = Application().run(arguments)
         for thread in threading.enumerate():
             if not (thread.daemon or thread is threading.main_thread()):
                 thread.join()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)  # to tear down what came with the fork would cost more than the run
+    return child
+
+
+def end_of(child):
     _, status, usage = os.wait4(child, 0)
-    print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss << 10]), flush=True)
+    return os.waitstatus_to_exitcode(status), usage.ru_maxrss << 10
+
+
+for line in sys.stdin:
+    request = json.loads(line)
+    children = [start(*run, request) for run in request["runs"]]
+    print(json.dumps([end_of(child) for child in children]), flush=True)
 """
 
 
 class Nursery:
-    """Runs the program, one run at a time; quicker than a process that is started anew.
+    """Runs the program, once or several times at once; quicker than processes that are started anew.
 
     ``preparation`` is code that is run once before, so that what it imports or sets is there in each run.
     """
@@ -86,13 +102,20 @@ class Nursery:
 
     def transship(self, folder: Path, *arguments: str, **environment: str) -> Finished:
         """Run it. ``folder`` takes what it says."""
-        number = os.urandom(8).hex()
-        stdout, stderr = folder / f"stdout-{number}", folder / f"stderr-{number}"
+        (finished,) = self.transship_at_once(folder, arguments, **environment)
+        return finished
+
+    def transship_at_once(self, folder: Path, *runs: Sequence[str], **environment: str) -> list[Finished]:
+        """Run it with each of ``runs`` as arguments, all at the same time, and wait for all of them."""
+        outputs = [
+            (folder / f"stdout-{name}", folder / f"stderr-{name}") for name in (os.urandom(8).hex() for _ in runs)
+        ]
         request = {
-            "arguments": ["--insecure-policy", *arguments],
+            "runs": [
+                [["--insecure-policy", *arguments], str(stdout), str(stderr)]
+                for arguments, (stdout, stderr) in zip(runs, outputs, strict=True)
+            ],
             "environment": environment,
-            "stdout": str(stdout),
-            "stderr": str(stderr),
             "timeout": self._timeout,
         }
         start = time.monotonic()
@@ -100,8 +123,12 @@ class Nursery:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        code, peak = json.loads(self._process.stdout.readline())
-        return Finished(code, stdout.read_text(), stderr.read_text(), peak, time.monotonic() - start)
+        ends = json.loads(self._process.stdout.readline())
+        seconds = time.monotonic() - start
+        return [
+            Finished(code, stdout.read_text(), stderr.read_text(), peak, seconds)
+            for (code, peak), (stdout, stderr) in zip(ends, outputs, strict=True)
+        ]
 
     def close(self) -> None:
         """Let it end."""
