@@ -182,6 +182,13 @@ def trickles(connection: socket.socket) -> None:
         time.sleep(0.05)
 
 
+def trickles_between_pieces(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.05)
+
+
 READ = ("inspect", "copy from")
 COMMANDS = ("inspect", "list-tags", "delete", "copy from", "copy to", "login")
 
@@ -193,6 +200,7 @@ CASES: dict[str, Case] = {
     "ping: 404": Case(("list-tags",), faulty(Fault("/v2/", status=404))),
     "ping: endless body": Case(("delete",), faulty(Fault("/v2/", status=500, endless=True))),
     "ping: body trickles": Case(("login",), raw=trickles),
+    "ping: length of a piece trickles": Case(("inspect",), raw=trickles_between_pieces),
     "ping: stalls": Case(("inspect", "login"), faulty(Fault("/v2/", delay=100))),
     "ping: headers trickle": Case(("copy to",), faulty(Fault("/v2/", header_delay=0.2))),
     "ping: redirects without end": Case(("login",), faulty(Fault("/v2/*", redirect="{url}{target}"))),

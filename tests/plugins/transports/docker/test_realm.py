@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transship_docker.addresses import is_literal, is_private
+from transship_docker.addresses import is_literal, is_private, origin_of
 from transship_docker.realm import RealmRefusedError, checked_realm
 
 KNOWN = {
@@ -16,6 +16,7 @@ KNOWN = {
     "localhost": ["127.0.0.1", "::1"],
     "127.0.0.1": ["127.0.0.1"],
     "metadata": ["169.254.169.254"],
+    "registry.corp.": ["10.0.0.4"],
 }
 
 
@@ -59,6 +60,8 @@ def test_a_public_registry_keeps_us_at_public_addresses():
         ("https://[::1/token", "https://registry.tld"),
         ("https://10.0.0.1/token", "https://registry.tld"),
         ("https://8.8.8.8/token", "https://registry.tld"),
+        ("https://8.8.8.8./token", "https://registry.tld"),
+        ("https://registry.corp./token", "https://registry.corp"),
         ("https://2130706433/token", "https://registry.tld"),
         ("https://[::1]/token", "https://registry.tld"),
         ("https://localhost/token", "https://registry.tld"),
@@ -93,3 +96,10 @@ def test_public_addresses_are_known(address):
 def test_odd_notations_are_addresses_too():
     assert all(map(is_literal, ["127.1", "0x7f000001", "2130706433", "::1", "1.2.3.4"]))
     assert not any(map(is_literal, ["a.tld", "", "1.2.3.4.tld"]))
+
+
+def test_origins_differ_in_scheme_host_or_port():
+    same = ["https://a.tld", "HTTPS://A.TLD:443/x", "https://u:p@a.tld/?q#f"]
+    others = ["http://a.tld", "https://a.tld:444", "https://b.tld", "https://a.tld.", "https://a.tld../"]
+    assert len(set(map(origin_of, same))) == 1
+    assert len(set(map(origin_of, [same[0], *others]))) == 1 + len(others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import socket
 import ssl
 import threading
@@ -222,6 +223,24 @@ def test_a_proxy_that_cannot_be_used_is_refused(read, monkeypatch, proxy):
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(NetworkError, match=r"the proxy that the environment names cannot be used: only http://"):
         read("registry.invalid", tls_verify="true")
+
+
+def test_docker_hub_is_asked_where_it_lives(make_registry, open_proxy, read, monkeypatch, tmp_path):
+    authority = trustme.CA()
+    folder = tmp_path / ".config/containers/certs.d/docker.io"
+    folder.mkdir(parents=True)
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    authority.issue_cert("registry-1.docker.io").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    registry = make_registry(tls=[tmp_path / "server.pem"] * 2, auth="basic", users={USER: PASSWORD})
+    registry.put_image("library/app", "v1", IMAGE)
+    entry = {"auth": base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
+    authfile = tmp_path / "auth.json"
+    authfile.write_text(json.dumps({"auths": {"https://index.docker.io/v1/": entry}}))
+    proxy = open_proxy(TunnelProxy, registry)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    assert read("docker.io", tls_verify="true", authfile=str(authfile)) == IMAGE.manifest
+    assert {head.partition(" HTTP")[0] for head in proxy.wanted} == {"CONNECT registry-1.docker.io:443"}
 
 
 class TestHttps:

@@ -22,18 +22,21 @@ Resolve = Callable[[str], list[str]]
 
 
 def origin_of(url: str) -> Origin:
-    """Scheme, host and port of an address; raises ``ValueError`` if it is none."""
+    """Scheme, host and port of an address; raises ``ValueError`` if it is none.
+
+    A host with a dot at its end is another one: resolvers may look up the one without it in a domain of their own.
+    """
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
-    return scheme, (parts.hostname or "").lower().rstrip("."), parts.port or _DEFAULT_PORTS.get(scheme)
+    return scheme, (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(scheme)
 
 
 def is_literal(host: str) -> bool:
     """Whether ``host`` is an IP address rather than a name, in any notation that resolvers take."""
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        ipaddress.ip_address(host.partition("%")[0].rstrip("."))
     except ValueError:
-        return _is_odd_ipv4(host)
+        return _is_odd_ipv4(host.rstrip("."))
     return True
 
 

@@ -155,8 +155,9 @@ class RegistryClient:
         """Make sure that there is a registry, once; raises ``TransportError``."""
         with self._shared.lock:
             if self._shared.registry is None:
-                with while_doing(f"pinging container registry {self.host}"):
-                    self._shared.registry = self._pinged()
+                server = _DOCKER_HUB_SERVER if self.host == _DOCKER_HUB else self.host
+                with while_doing(f"pinging container registry {server}"):
+                    self._shared.registry = self._pinged(server)
             return self._shared.registry
 
     def request(
@@ -268,8 +269,7 @@ class RegistryClient:
     def _refused(self, response: httpx.Response) -> RegistryError:
         return refusal(response, read_what_comes(response, ERROR_BODY_LIMIT), self._network.secrets)
 
-    def _pinged(self) -> _Registry:
-        server = _DOCKER_HUB_SERVER if self.host == _DOCKER_HUB else self.host
+    def _pinged(self, server: str) -> _Registry:
         try:
             return self._pinged_at(f"https://{server}", is_patient=not self._insecure)
         except TransportError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 import time
@@ -71,10 +72,15 @@ class Stream(httpcore.NetworkStream):
         self._buffer: memoryview | None = None
         self._awaits_head = False
         self._head_end: float | None = None
+        self._body_end = math.inf
 
     def head_came(self) -> None:
         """Say that what is read from now on is a body, which may take as long as it likes if only it moves."""
         self._awaits_head = False
+
+    def end_body_at(self, moment: float) -> None:
+        """Say until when the body must be there, however steadily it comes."""
+        self._body_end = moment
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._buffer is None:
@@ -110,13 +116,13 @@ class Stream(httpcore.NetworkStream):
 
     def _receive(self, buffer: memoryview, timeout: float | None) -> int:
         limit = STALL_TIMEOUT if timeout is None else timeout
-        end = time.monotonic() + limit
+        end = min(time.monotonic() + limit, self._body_end)
         if self._awaits_head:
             self._head_end = self._head_end or time.monotonic() + _HEAD_PATIENCE * limit
             end = min(end, self._head_end)
         while True:
             self._cancellation.check()
-            if self._awaits_head and time.monotonic() >= end:
+            if time.monotonic() >= end:
                 raise TimeoutError
             self._socket.settimeout(SLICE)
             try:
@@ -140,7 +146,7 @@ class Stream(httpcore.NetworkStream):
         return count
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._awaits_head, self._head_end = True, None
+        self._awaits_head, self._head_end, self._body_end = True, None, math.inf
         try:
             self._send(memoryview(buffer), timeout)
         except TimeoutError as error:

@@ -181,6 +181,13 @@ class Network:
         return httpx.Proxy(url, ssl_context=system_tls_context() if url.startswith("https:") else None)
 
 
+def end_body_at(response: httpx.Response, moment: float) -> None:
+    """Let a body break off at that moment of ``time.monotonic``, even if what comes never makes a piece."""
+    stream = response.extensions.get("network_stream")
+    if isinstance(stream, Stream):
+        stream.end_body_at(moment)
+
+
 def rest_of_body(response: httpx.Response, size: int) -> Iterator[memoryview] | None:
     """The last ``size`` bytes of a body, none of which was read yet, straight from the connection; None: it cannot be.
 

@@ -11,7 +11,7 @@ from transship.errors import TransportError
 from transship_docker.backoff import Backoff
 from transship_docker.errors import NetworkError
 from transship_docker.http import httpx
-from transship_docker.network import network_error, rest_of_body
+from transship_docker.network import end_body_at, network_error, rest_of_body
 
 if TYPE_CHECKING:
     from transship.plugin.blob import Buffer
@@ -87,6 +87,7 @@ def whole_answer(send: Callable[[], httpx.Response], backoff: Backoff, limit: in
 def _timed(response: httpx.Response) -> Iterator[Buffer]:
     """The pieces of a body that must not trickle for ever."""
     end = time.monotonic() + BODY_TIMEOUT
+    end_body_at(response, end)
     for piece in pieces(response):
         yield piece
         if time.monotonic() >= end:
