@@ -75,6 +75,21 @@ def test_help_lists_commands_and_hides_the_old_one(run):
     assert "  layers " not in out
 
 
+@pytest.mark.parametrize("width", ["60", "80"])
+@pytest.mark.parametrize("command", ["copy", "sync", "inspect", "login", "verify"])
+def test_help_leaves_names_with_hyphens_in_one_piece(run, monkeypatch, command, width):
+    monkeypatch.setenv("COLUMNS", width)
+    lines = run(command, "--help", policy=True).lines
+    assert any("-" in line for line in lines)
+    assert not any(line.endswith("-") or "\u2011" in line for line in lines)
+
+
+def test_help_tells_of_help_and_version(run):
+    flags = run("--help", policy=True).out.partition("Flags:")[2]
+    assert "-h, --help" in flags
+    assert "-v, --version" in flags
+
+
 def test_help_of_a_command_does_not_list_global_flags(run):
     assert "--override-arch" not in run("copy", "--help", policy=True).out
     assert "--override-arch" in run("--help", policy=True).out

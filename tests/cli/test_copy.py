@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
 
 from transship.image.digest import digest_of
-from transship.image.media_types import OCI_INDEX, OCI_MANIFEST
+from transship.image.media_types import OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
 from transship.testing.images import (
     PLATFORMS,
+    Image,
     docker_list,
     image_with_foreign_layer,
     oci_image,
     oci_index,
     schema2_image,
 )
+from transship.testing.layers import gzipped, tar_of
 from transship.testing.writers import write_dir
 
 SOURCES = ["oci:layout:v1", "oci:layout:zstd", "dir:folder", "dir:old", "docker-archive:archive.tar", "dir:list"]
 DESTINATIONS = ["dir:target", "oci:target:new", "oci-archive:target", "docker-archive:target:example.com/new:1"]
+_COLUMNS = 80
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
@@ -425,22 +431,70 @@ def test_compression_does_not_depend_on_what_was_in_the_folder(run, images, flag
 
 
 def test_bars_are_drawn_on_a_terminal(images):
+    shown = _on_terminal("dir:folder", "dir:target")
+    assert shown.count("done") == 3
+    assert "Copying config" in shown
+    assert "Writing manifest to image destination" in shown
+
+
+@pytest.mark.parametrize("number_of_layers", [1, 5])
+def test_bars_leave_nothing_but_whole_lines_on_the_screen(images, number_of_layers):
+    write_dir(_image_of_layers(number_of_layers), images / "many")
+    lines = _screen(_on_terminal("dir:many", "dir:target"))
+    done = [re.sub(r" done .*", "", line) for line in lines if " done " in line]
+    assert lines[0] == "Getting image source signatures"
+    assert lines[-1] == "Writing manifest to image destination"
+    assert len(done) == len(lines) - 2 == number_of_layers + 1
+    assert all(re.fullmatch(r"Copying (blob|config) [0-9a-f]{12}", line) for line in done)
+
+
+def _on_terminal(*arguments: str) -> str:
+    """What a copy writes to a terminal of 80 columns."""
     master, slave = pty.openpty()
-    args = [sys.executable, "-m", "transship", "copy", "--insecure-policy", "dir:folder", "dir:target"]
-    process = subprocess.Popen(args, stdout=slave, stderr=slave)
+    termios.tcsetwinsize(slave, (24, _COLUMNS))
+    args = [sys.executable, "-m", "transship", "copy", "--insecure-policy", *arguments]
+    process = subprocess.Popen(args, stdout=slave, stderr=slave, env={**os.environ, "COLUMNS": str(_COLUMNS)})
     shown = b""
     os.close(slave)
-    while True:
-        try:
-            data = os.read(master, 4096)
-        except OSError:
-            break
-        if not data:
-            break
-        shown += data
+    with contextlib.suppress(OSError):  # that is how the end of a terminal looks
+        while data := os.read(master, 4096):
+            shown += data
     os.close(master)
     assert process.wait(30) == 0
-    text = shown.decode()
-    assert text.count("done") == 3
-    assert "Copying config" in text
-    assert "Writing manifest to image destination" in text
+    return shown.decode()
+
+
+def _screen(written: str) -> list[str]:
+    """The lines that a terminal shows in the end, as far as it does what is asked of it here."""
+    lines: dict[int, dict[int, str]] = {}
+    row = column = 0
+    for piece in re.findall(r"\x1b\[A|.", written, re.DOTALL):
+        match piece:
+            case "\x1b[A":
+                row -= 1
+            case "\r":
+                column = 0
+            case "\n":
+                row += 1
+            case _:
+                if column == _COLUMNS:
+                    row, column = row + 1, 0
+                lines.setdefault(row, {})[column] = piece
+                column += 1
+    texts = ["".join(line.get(place, " ") for place in range(_COLUMNS)).rstrip() for _, line in sorted(lines.items())]
+    return [text for text in texts if text]
+
+
+def _image_of_layers(number: int) -> Image:
+    layers = [gzipped(tar_of({f"file{each}": str(each).encode() * 1000})) for each in range(number)]
+    config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": OCI_CONFIG, "digest": str(digest_of(config)), "size": len(config)},
+        "layers": [
+            {"mediaType": OCI_LAYER_GZIP, "digest": str(digest_of(layer)), "size": len(layer)} for layer in layers
+        ],
+    }
+    blobs = {digest_of(data): data for data in (config, *layers)}
+    return Image(json.dumps(manifest).encode(), OCI_MANIFEST, blobs, config)

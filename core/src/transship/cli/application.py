@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _HIDDEN_COMMANDS = ("layers", "untrusted-signature-dump-without-verification")
 _LOG_FORMATS = ("text", "json")
+_ROOT_FLAGS = (("-h, --help", "show this, or after a command its own flags"), ("-v, --version", "show the version"))
 _SUMMARY = "Various operations with container images and container image registries"
 EXIT_FAILURE, EXIT_NOT_FOUND, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 
@@ -209,15 +210,16 @@ class Application:
         raise UsageError(f"Unrecognized command `transship {name}`{meant}\nTry 'transship --help' for more information")
 
     def _help(self) -> str:
-        context = click.Context(GoCommand("transship", params=[]), info_name="transship")
+        context = GoCommand.context_class(GoCommand("transship", params=[]), info_name="transship")
         formatter = context.make_formatter()
         formatter.write_text(_SUMMARY)
+        formatter.write_paragraph()
         formatter.write_usage("transship", "[command]")
         with formatter.section("Available Commands"):
             formatter.write_dl(list(self._summaries()))
         with formatter.section("Flags"):
             records = [option.get_help_record(context) for option in global_options()]
-            formatter.write_dl([record for record in records if record is not None])
+            formatter.write_dl([*(record for record in records if record is not None), *_ROOT_FLAGS])
         return formatter.getvalue().rstrip("\n")
 
     def _summaries(self) -> Iterator[tuple[str, str]]:

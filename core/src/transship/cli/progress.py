@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 Observer = Callable[[Event], None]
 
 _SHORT_DIGEST = 12
+_MARGIN = 3
+"""Columns right of the bars, so that what the terminal shows of Ctrl-C does not break a line."""
 
 
 @contextmanager
@@ -142,7 +145,7 @@ class _Bars(_Lines):
         """Take the bars that are left off the screen."""
         with self._lock:
             for bar in self._bars.values():
-                bar.close()
+                _take_off(bar)
             self._bars.clear()
 
     def _start(self, event: BlobStarted) -> None:
@@ -153,7 +156,7 @@ class _Bars(_Lines):
             unit_scale=True,
             unit_divisor=1024,
             leave=False,
-            dynamic_ncols=True,
+            ncols=shutil.get_terminal_size().columns - _MARGIN,
             file=sys.stdout,
         )
 
@@ -167,9 +170,15 @@ class _Bars(_Lines):
         if bar is None:
             return
         label, seconds = bar.desc.removesuffix(": "), bar.format_dict["elapsed"]
-        bar.close()
+        _take_off(bar)
         outcome = "skipped: already exists" if event.reused else f"done {_amount(event.size)} in {seconds:.1f}s"
         self.show(f"{label} {outcome}")
+
+
+def _take_off(bar: tqdm[Any]) -> None:
+    bar.close()
+    sys.stdout.write("\r")  # tqdm leaves the cursor behind the bar unless it was the first one
+    sys.stdout.flush()
 
 
 def _label(is_config: bool, encoded: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import click
@@ -28,6 +28,7 @@ _INTEGER = re.compile(r"[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO]?(
 _GO_OCTAL = re.compile(r"^([+-]?)0(?=[0-7_])")
 _LONGEST_INTEGER = 200
 _INPUT_LIMIT = 1 << 20
+_UNBROKEN_HYPHEN = "\u2011"
 _TOO_LARGE = 1 << 63
 _NUMBER_PART = r"(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})"
 _DURATION_START = re.compile(rf"(?:{_NUMBER_PART}(?:ns|us|µs|μs|ms|s|m|h))*+{_NUMBER_PART}(?P<unit>[^0-9.]*)")
@@ -148,6 +149,24 @@ def split_list(values: Sequence[str]) -> list[str]:
         raise UsageError(f"invalid list {', '.join(values)}: {error}") from error
 
 
+class _HelpFormatter(click.HelpFormatter):
+    """Breaks lines at blanks only: names of flags and transports stay in one piece."""
+
+    def write(self, string: str) -> None:
+        super().write(string.replace(_UNBROKEN_HYPHEN, "-"))
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", _UNBROKEN_HYPHEN))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        unbroken = [(term, text.replace("-", _UNBROKEN_HYPHEN)) for term, text in rows]
+        super().write_dl(unbroken, col_max, col_spacing)
+
+
+class _Context(click.Context):
+    formatter_class = _HelpFormatter
+
+
 class GoCommand(click.Command):
     """A command whose flags are read as Go's pflag reads them. Arguments that are no flags: ``arguments``.
 
@@ -158,6 +177,8 @@ class GoCommand(click.Command):
 
     The global flags may stand among its own.
     """
+
+    context_class = _Context
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         settings["context_settings"] = {"help_option_names": ["-h", "--help"]}
