@@ -90,12 +90,20 @@ def _tags(folder: Path, count: int) -> Iterator[Sequence[str]]:
         yield ["list-tags", "--tls-verify=false", f"docker://{host}/image"]
 
 
+@contextmanager
+def _images_that_are_there(folder: Path, count: int) -> Iterator[Sequence[str]]:
+    with tag_server(count) as host:
+        insecure = ["--src-tls-verify=false", "--dest-tls-verify=false"]
+        yield ["sync", "-q", "--src", "docker", "--dest", "docker", *insecure, f"{host}/image", f"{host}/mirror"]
+
+
 AXES = (
     Axis("size of a layer, oci to dir", "MiB", (10, 40, 160, 640, 2560, 4096), _layer_to_dir),
     Axis("size of a layer, docker-archive to oci with gzip", "MiB", (10, 40, 160, 640, 2560, 4096), _layer_to_gzip),
     Axis("layers, oci to oci", "layers", (1, 8, 16, 32, 64, 127), _layers),
     Axis("layers, registry to dir", "layers", (1, 8, 16, 32, 64, 127), _layers_of_registry),
     Axis("images, sync of registry to dir", "images", (1, 10, 100, 1000, 3000, 10_000), _images),
+    Axis("images that are there, sync", "images", (10, 1000, 10_000, 30_000, 100_000), _images_that_are_there),
     Axis("tags, list-tags", "tags", (10, 1000, 10_000, 30_000, 100_000), _tags),
 )
 

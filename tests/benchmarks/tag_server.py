@@ -1,4 +1,4 @@
-"""A registry that has nothing but tags, and takes the same time for each page of them."""
+"""A registry that has nothing but tags, all for one image, and takes the same time for each of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 _PAGE = 1000
+_MANIFEST = {
+    "Content-Type": "application/vnd.oci.image.manifest.v1+json",
+    "Content-Length": "500",
+    "Docker-Content-Digest": f"sha256:{'5' * 64}",
+}
 
 
 @contextmanager
 def tag_server(count: int) -> Iterator[str]:
-    """Host and port of a registry with ``count`` tags, in pages of a thousand."""
+    """Host and port of a registry with ``count`` tags, in pages of a thousand, in any repository.
+
+    It says of each what it names, and has nothing else.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -33,6 +41,13 @@ def tag_server(count: int) -> Iterator[str]:
                 self.send_header("Link", f'<{parts.path}?last=t{end}>; rel="next"')
             self.end_headers()
             self.wfile.write(body)
+            self.wfile.flush()
+
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            for name, value in _MANIFEST.items():
+                self.send_header(name, value)
+            self.end_headers()
             self.wfile.flush()
 
         def log_message(self, *_: object) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import wait
+from concurrent.futures import FIRST_COMPLETED, wait
 
 import pytest
 from dask_cluster import THREADS, Cluster
@@ -22,6 +22,8 @@ from transship.image.digest import Digest
 from transship.plugin.cancellation import Cancellation
 from transship.plugin.executor import ExecutorSettings
 from transship_dask.executor import Dask
+
+JOBS = 2000 if os.environ.get("TRANSSHIP_FULL_MEASURES") else 100
 
 
 @contextlib.contextmanager
@@ -63,6 +65,21 @@ def test_jobs_run_in_the_workers(cluster):
     with opened(cluster) as executor:
         pids = {job.result() for job in [executor.submit(os.getpid) for _ in range(40)]}
     assert pids == {worker.pid for worker in cluster.workers}
+
+
+def test_a_job_costs_little(cluster):
+    with opened(cluster) as executor:
+        executor.submit(os.getpid).result()
+        start = time.perf_counter()
+        running: set = set()
+        for _ in range(JOBS):
+            running.add(executor.submit(os.getpid))
+            while len(running) >= executor.capacity:
+                _, running = wait(running, return_when=FIRST_COMPLETED)
+        wait(running)
+        each = (time.perf_counter() - start) / JOBS
+    print(f"{each * 1000:.2f} ms for a job that does nothing")
+    assert each < 0.25
 
 
 def test_arguments_and_results_travel(cluster):
