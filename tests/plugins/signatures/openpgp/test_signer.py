@@ -9,7 +9,7 @@ import sys
 import pytest
 from openpgp_keys import EXPIRY, IMAGE, NAME, PASSPHRASE, PAST, requirement, untrusted
 
-from transship.errors import SignatureError, UnsupportedError
+from transship.errors import SignatureError
 from transship.image.digest import digest_of
 from transship.image.reference import DockerReference
 from transship.plugin.mechanism import SigningRequest
@@ -188,11 +188,6 @@ def test_settings_that_make_something_else_of_it_are_noticed(gnupg):
 def test_a_reference_without_tag_and_digest_is_refused():
     with pytest.raises(SignatureError, match="neither a tag nor a digest"):
         sign("ed25519@example.com", name="registry.example.com/team/app")
-
-
-def test_keys_of_sequoia_are_refused_by_name():
-    with pytest.raises(UnsupportedError, match=r"Sequoia.*--sign-by ABCD"):
-        open_signer("ABCD", method="sq")
 
 
 def test_a_request_shows_no_passphrase():

@@ -66,12 +66,21 @@ def run_gpg(arguments: Sequence[str], *, data: bytes = b"", timeout: float | Non
     return Outcome(done.returncode, statuses, records, _last_line(done.stderr))
 
 
-def _program() -> str:
+def stop_agent(home: str) -> None:
+    """End the gpg-agent of another GnuPG than the user's, if there is one; it knows secret keys."""
+    import subprocess
+
+    with contextlib.suppress(SignatureError, OSError, subprocess.TimeoutExpired):
+        command = [_program("gpgconf"), f"--homedir={home}", "--kill", "gpg-agent"]
+        subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
+
+
+def _program(name: str = "gpg") -> str:
     import shutil
 
-    program = shutil.which("gpg")
+    program = shutil.which(name)
     if program is None or not os.path.isabs(program):  # never one that lies in the current folder by chance
-        raise SignatureError("the program gpg is not on PATH; install GnuPG")
+        raise SignatureError(f"the program {name} is not on PATH; install GnuPG")
     return program
 
 

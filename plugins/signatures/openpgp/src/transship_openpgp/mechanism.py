@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transship import hookimpl
-from transship.errors import UnsupportedError
 from transship.plugin.mechanism import Requirement, SignatureMechanism, Signer, SigningRequest
-
-if TYPE_CHECKING:
-    from transship_openpgp.signer import GpgSigner
 
 GPG, SEQUOIA = "gpg", "sq"
 
@@ -30,18 +26,13 @@ class OpenPgp(SignatureMechanism):
 
     def open_signer(self, request: SigningRequest) -> Signer:
         """See ``SignatureMechanism``. gpg-agent asks for a passphrase that was not given."""
-        if request.method != GPG:
-            raise UnsupportedError(
-                "signing with a key of Sequoia's key store is not supported; copy the key to GnuPG with "
-                f"'sq key export --cert {request.key} | gpg --import' and use --sign-by {request.key}"
-            )
-        return _gpg_signer(request)
+        if request.method == SEQUOIA:
+            from transship_openpgp.sequoia import SequoiaSigner
 
+            return SequoiaSigner(request.key, request.passphrase or b"")
+        from transship_openpgp.signer import GpgSigner
 
-def _gpg_signer(request: SigningRequest) -> GpgSigner:
-    from transship_openpgp.signer import GpgSigner
-
-    return GpgSigner(request.key, request.passphrase or b"")
+        return GpgSigner(request.key, request.passphrase or b"")
 
 
 @hookimpl

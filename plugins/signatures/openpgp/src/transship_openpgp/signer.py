@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -36,16 +37,20 @@ _FAILURE_CODE = 0xFFFF  # the rest of the number is the program that failed
 class GpgSigner(Signer):
     """Signs with the one secret key that ``key`` selects, in any way that GnuPG knows.
 
-    ``passphrase`` empty: gpg-agent asks where need be. Raises ``SignatureError`` for a key that is not there.
+    ``passphrase`` empty: gpg-agent asks where need be. ``home`` is the folder of another GnuPG than the user's.
+    Raises ``SignatureError`` for a key that is not there.
     """
 
     description = "Signing image using simple signing"
 
-    def __init__(self, key: str, passphrase: bytes = b"") -> None:
+    _passphrase = b""
+
+    def __init__(self, key: str, passphrase: bytes = b"", *, home: str = "") -> None:
         if b"\n" in passphrase:
             raise SignatureError("invalid passphrase: must not contain a line break")
         self._key = key
-        self._user = _select(key)
+        self._place = (f"--homedir={home}",) if home else ()
+        self._user = _select(key, self._place)
         self._passphrase = passphrase
 
     def sign(self, manifest: bytes, digest: Digest, identity: DockerReference) -> Signature:
@@ -76,6 +81,7 @@ class GpgSigner(Signer):
         loopback = ["--pinentry-mode=loopback", "--passphrase-fd=0"] if self._passphrase else []
         outcome = run_gpg(
             [
+                *self._place,
                 *loopback,
                 "--no-armor",
                 "--no-textmode",
@@ -101,12 +107,12 @@ def _is_signature_of(content: bytes, message: bytes) -> bool:
         return False
 
 
-def _select(key: str) -> str:
+def _select(key: str, place: Sequence[str]) -> str:
     """What stands for one secret key for sure: a fingerprint, or the name of a subkey with ``!``."""
     if not key:
         raise SignatureError("no key to sign with: its name is empty")
-    outcome = run_gpg(["--with-colons", "--list-secret-keys", "--", key], timeout=USER_TIMEOUT, locale="")
-    known = _secret_keys(outcome)
+    outcome = run_gpg([*place, "--with-colons", "--list-secret-keys", "--", key], timeout=USER_TIMEOUT, locale="")
+    known = secret_keys(outcome)
     if not known:
         raise SignatureError(f'no secret key "{key}": {outcome.last_line}')
     able = [each for each in known if each.can_sign]  # what has expired does not stand in the way of its successor
@@ -117,7 +123,7 @@ def _select(key: str) -> str:
     return key if key.endswith("!") else able[0].fingerprint
 
 
-class _SecretKey(NamedTuple):
+class SecretKey(NamedTuple):
     """A primary key. ``can_sign``: it or a subkey can now; ``validity`` is a letter of GnuPG's."""
 
     fingerprint: str
@@ -125,9 +131,10 @@ class _SecretKey(NamedTuple):
     can_sign: bool
 
 
-def _secret_keys(outcome: Outcome) -> list[_SecretKey]:
+def secret_keys(outcome: Outcome) -> list[SecretKey]:
+    """The primary keys of a listing with colons."""
     return [
-        _SecretKey(following[_FINGERPRINT], record[_VALIDITY], "S" in record[_CAPABILITIES])
+        SecretKey(following[_FINGERPRINT], record[_VALIDITY], "S" in record[_CAPABILITIES])
         for record, following in pairwise(outcome.records)
         if record[0] == "sec" and following[0] == "fpr"
     ]
