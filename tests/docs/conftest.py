@@ -12,7 +12,7 @@ import pytest
 from transship.testing.registry import Registry
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "docs" / "examples" / "transship-example"
+EXAMPLES = [ROOT / "docs" / "examples" / name for name in ("transship-example", "transship-seal")]
 REGISTRIES = ("registry.example.com", "mirror.example.com")
 PASSWORD = "open sesame"  # noqa: S105 - of a registry that lives as long as a test
 
@@ -70,11 +70,17 @@ def registry_environment(environment, certificate):
 
 
 @pytest.fixture
-def installed_example(tmp_path_factory, environment):
-    """The environment, as it is after the example distribution was installed."""
+def installed_examples(tmp_path_factory, environment):
+    """The environment, as it is after the example distributions were installed."""
     site = tmp_path_factory.mktemp("site")
-    shutil.copytree(EXAMPLE / "src" / "transship_example", site / "transship_example")
-    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+    for example in EXAMPLES:
+        _install(example, site)
+    return {**environment, "PYTHONPATH": str(site)}
+
+
+def _install(example: Path, site: Path) -> None:
+    shutil.copytree(example / "src", site, dirs_exist_ok=True)
+    project = tomllib.loads((example / "pyproject.toml").read_text())["project"]
     record = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     record.mkdir()
     (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
@@ -84,7 +90,6 @@ def installed_example(tmp_path_factory, environment):
             for group, entries in project["entry-points"].items()
         )
     )
-    return {**environment, "PYTHONPATH": str(site)}
 
 
 def _program(path: Path, script: str) -> None:

@@ -99,9 +99,9 @@ def test_the_commands_of_a_page_need_one_kind_of_place(page):
     assert len({block.marker for block in blocks_of(page) if block.marker.startswith("runs")}) <= 1
 
 
-@pytest.mark.parametrize("page", pages_with("runs with the example"))
-def test_commands_of_a_page_run_with_the_example_installed(page, workplace, installed_example):
-    run_blocks(page, "runs with the example", workplace, installed_example)
+@pytest.mark.parametrize("page", pages_with("runs with the examples"))
+def test_commands_of_a_page_run_with_the_examples_installed(page, workplace, installed_examples):
+    run_blocks(page, "runs with the examples", workplace, installed_examples)
 
 
 def test_the_main_job_of_the_readme_runs_and_runs_again(workplace, environment):
