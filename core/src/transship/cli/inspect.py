@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from transship.cli.options import (
     shared_options,
     with_options,
 )
+from transship.cli.output import write_result
 from transship.cli.several import with_each
 from transship.errors import InvalidManifestError, TransshipError
 from transship.image.strict_json import dump_json, load_json_object
@@ -61,13 +61,13 @@ def inspect(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> No
 
 def _show(app: Application, name: str, flags: dict[str, Any]) -> None:
     if flags["raw"] and not flags["config"]:
-        sys.stdout.buffer.write(_raw(app, name, flags))
+        write_result(_raw(app, name, flags))
         return
     image = _image(app, name, flags)
     if flags["raw"]:
-        sys.stdout.buffer.write(image.config or b"")
+        write_result(image.config or b"")
         return
-    click.echo(_report(image, flags), nl=False)
+    write_result(_report(image, flags))
 
 
 def _settings(app: Application, name: str, flags: dict[str, Any]) -> dict[str, Any]:

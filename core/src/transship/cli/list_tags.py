@@ -15,6 +15,7 @@ from transship.cli.options import (
     shared_options,
     with_options,
 )
+from transship.cli.output import write_result
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
@@ -49,7 +50,7 @@ def list_tags(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> 
         repository, tags = api.list_tags(arguments[0], **settings)
         listed = {"Tags": list(tags)}
     document = {"Repository": repository} if repository else {}
-    click.echo(json.dumps(document | listed, indent=4, ensure_ascii=False))
+    write_result(json.dumps(document | listed, indent=4, ensure_ascii=False) + "\n")
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""What the user sees on standard error: log lines, as Skopeo writes them."""
+"""What the user sees: log lines on standard error, as Skopeo writes them, and results."""
 
 from __future__ import annotations
 
@@ -23,6 +23,21 @@ def printable(text: str) -> str:
         .encode("utf-8", "backslashreplace")
         .decode("utf-8")
     )
+
+
+def write_result(result: str | bytes) -> None:
+    """Write what an image or a registry says to standard output, byte for byte.
+
+    Only a terminal gets control characters in the escaped form of JSON: they could steer it.
+    """
+    if sys.stdout.isatty():
+        text = result.decode("utf-8", "backslashreplace") if isinstance(result, bytes) else result
+        sys.stdout.write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    elif isinstance(result, bytes):
+        sys.stdout.buffer.write(result)
+    else:
+        sys.stdout.write(result)
+    sys.stdout.flush()
 
 
 class Log:
