@@ -396,6 +396,16 @@ class TestSignals:
         assert "Traceback" not in err
         assert sorted(os.listdir()) == before
 
+    @pytest.mark.parametrize("arguments", [["manifest-digest", "pipe"], ["--policy", "pipe", "copy", "dir:a", "dir:b"]])
+    def test_timeout_ends_what_waits_for_a_pipe(self, tmp_path, monkeypatch, arguments):
+        monkeypatch.chdir(tmp_path)
+        os.mkfifo("pipe")
+        args = [*PROGRAM, "--command-timeout", "100ms", *arguments]
+        result = subprocess.run(args, capture_output=True, text=True, check=False, timeout=30)
+        assert result.returncode == 1
+        assert "deadline exceeded" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
     def test_timeout_ends_a_copy_in_the_middle(self, site):
         args = ["--command-timeout", "700ms", "copy", "--insecure-policy", "slow:x", "dir:target"]
         result = subprocess.run([*PROGRAM, *args], capture_output=True, text=True, check=False, timeout=30)

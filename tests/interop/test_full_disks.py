@@ -135,7 +135,8 @@ def contents(folder):
     for name, data in found.items():
         if len(hexadecimal := Path(name).name) == 64:
             assert hashlib.sha256(data).hexdigest() == hexadecimal
-    if found.pop("place/oci-layout", b""):
+    found.pop("place/oci-layout", b"")
+    if any(name.startswith("place/blobs") for name in found):
         index = found.get("place/index.json", b"")
         found = {n: d for n, d in found.items() if not n.startswith("place/blobs") or Path(n).name.encode() in index}
     return found

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from transship import __version__
+from transship.cli.deadline import Deadline
 from transship.cli.flags import Flag, FlagParser, GoCommand, UsageError
 from transship.cli.options import (
     DEFAULT_TEMPORARY_DIRECTORY,
@@ -54,6 +55,7 @@ class Application:
         self.log = Log()
         self.globals = GlobalOptions()
         self.cancellation = Cancellation()
+        self._deadline = Deadline(self.log, EXIT_FAILURE)
         self._tls_verify: bool | None = None
 
     def run(self, args: list[str]) -> int:
@@ -107,6 +109,7 @@ class Application:
         if self.globals.insecure_policy and self.globals.require_signed:
             raise UsageError("--insecure-policy and --require-signed are mutually exclusive")
         self.cancellation = Cancellation(self.globals.command_timeout)
+        self._deadline.start(self.globals.command_timeout)
         for error in self.manager.load_extensions():
             self.log.warning(str(error))
 
@@ -184,6 +187,8 @@ class Application:
                 if error.show_help and not self.log.is_json:
                     click.echo(command.get_help(context), err=True)
                 raise
+            finally:
+                self._deadline.stop()
 
     def _without_tls_verify(self, args: list[str]) -> list[str]:
         """Take a flag out that may still stand before a command, and means something else behind it."""
