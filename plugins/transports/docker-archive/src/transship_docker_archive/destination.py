@@ -149,7 +149,7 @@ class DockerArchiveDestination(Destination):
         """Whether the layer is there; one of an earlier archive must be what its name says."""
         if digest in self._written:
             return True
-        return self._earlier is not None and self._earlier.has_blob(_layer_name(digest))
+        return self._earlier is not None and self._earlier.has_blob(_layer_name(digest), digest)
 
     def _add_file(self, name: str, data: bytes) -> None:
         if self._earlier is None or not self._earlier.has_file(name, data):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transship.errors import InvalidDigestError, InvalidManifestError, TransportError, UnsupportedError
+from transship.errors import InvalidManifestError, TransportError, UnsupportedError
 from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest
 from transship.image.strict_json import METADATA_LIMIT, load_json, load_json_object
@@ -53,15 +53,11 @@ class EarlierArchive:
             return None
         return Descriptor(descriptor.media_type, descriptor.digest, content.size)
 
-    def has_blob(self, name: str) -> bool:
-        """Whether there is a file ``name``, which begins with the digest that it must have, else it is refused."""
+    def has_blob(self, name: str, digest: Digest) -> bool:
+        """Whether there is a file ``name``; one with anything but the blob ``digest`` in it is refused."""
         if self._archive.find(name) is None:
             return False
-        try:
-            expected = Descriptor("", Digest("sha256", name.partition(".")[0]))
-        except InvalidDigestError:
-            return True
-        if self.verified_blob(name, expected) is None:
+        if self.verified_blob(name, Descriptor("", digest)) is None:
             raise self._other_content(name)
         return True
 
