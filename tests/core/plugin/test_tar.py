@@ -51,6 +51,30 @@ def test_long_names_are_found(tmp_path, tar_format):
     assert read(archive(tmp_path / "a", member(LONG, b"data"), tar_format=tar_format), LONG) == b"data"
 
 
+@pytest.mark.parametrize("tar_format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_long_targets_of_links_are_followed(tmp_path, tar_format):
+    members = (member(LONG, b"data"), member("link", kind=tarfile.SYMTYPE, link=LONG))
+    assert read(archive(tmp_path / "a", *members, tar_format=tar_format), "link") == b"data"
+
+
+def test_headers_for_all_members_change_none(tmp_path):
+    with tarfile.open(tmp_path / "a", "w", format=tarfile.PAX_FORMAT, pax_headers={"path": "other"}) as tar:
+        tar.addfile(*[tarfile.TarInfo("a")])
+    assert read(tmp_path / "a", "a") == b""
+    assert read(tmp_path / "a", "other") is None
+
+
+@pytest.mark.parametrize("size", [b"\xff" * 12, b"\x81" + bytes(10) + b"\1", b"0000000001-\0", b"9" * 12])
+def test_size_that_is_no_number_of_bytes_is_refused(tmp_path, size):
+    header = bytearray(member("a")[0].tobuf(tarfile.USTAR_FORMAT))
+    header[124:136] = size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "a").write_bytes(bytes(header) + bytes(4 * BLOCK))
+    with pytest.raises(TransportError, match="invalid size"):
+        read(tmp_path / "a", "a")
+
+
 def test_later_of_two_members_counts(tmp_path):
     assert read(archive(tmp_path / "a", member("a", b"old"), member("a", b"new")), "a") == b"new"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from transship.discovery import PluginManager
@@ -70,21 +72,37 @@ def test_first_refusal_is_the_reason_and_all_verdicts_are_told():
     assert [each.accepted for each in verdict.requirements] == [True, False, False]
 
 
+@dataclass(frozen=True)
+class LooksLikeVerdict:
+    """Has all that a verdict has."""
+
+    type: str = "fixed"
+    accepted: bool = True
+    reason: str = ""
+    signatures: tuple = ()
+
+
 @pytest.mark.parametrize(
-    "answer", [None, True, 1, "yes", RequirementVerdict, RequirementVerdict("fixed", accepted="no")]
+    "answer",
+    [None, True, 1, "yes", RequirementVerdict, RequirementVerdict("fixed", accepted="no"), LooksLikeVerdict()],
 )
 def test_what_is_no_verdict_refuses(answer):
     assert not _judged(Fixed(answer)).accepted
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("x\ny"), OSError(13, "Permission denied", "/key"), TransportError("gone")]
+    ("error", "reason"),
+    [
+        (ValueError("x\ny"), "ValueError: x y"),
+        (OSError(13, "Permission denied", "/key"), "/key: permission denied"),
+        (OSError(13, "Permission denied"), "permission denied"),
+        (OSError("odd"), "OSError: odd"),
+        (TransportError("gone"), "gone"),
+    ],
 )
-def test_error_refuses_in_one_line_and_is_the_cause(error):
+def test_error_refuses_in_one_line_and_is_the_cause(error, reason):
     verdict = _judged(Fixed(error))
-    assert not verdict.accepted
-    assert verdict.reason
-    assert "\n" not in verdict.reason
+    assert (verdict.accepted, verdict.reason) == (False, reason)
     with pytest.raises(PolicyRejectedError) as caught:
         require_accepted(verdict)
     assert caught.value.__cause__ is error

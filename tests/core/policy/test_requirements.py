@@ -80,7 +80,7 @@ def test_plugin_reads_its_own_types():
         seen.append((kind, dict(members)))
         return Odd()
 
-    parse_requirement({"type": "odd", "a": 1}, manager_with(OddMechanism(parse=parse)))
+    assert isinstance(parse_requirement({"type": "odd", "a": 1}, manager_with(OddMechanism(parse=parse))), Odd)
     assert seen == [("odd", {"a": 1})]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import stat
@@ -252,6 +253,90 @@ def test_damaged_blob_of_the_archive_is_not_used(tmp_path, open_destination, sto
         store(open_destination(f"{path}:x:1", append="true"), AMD)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["a.tar"]
+
+
+def test_layer_that_turns_out_to_be_there_is_not_written_twice(tmp_path, open_destination, store):
+    path = tmp_path / "a.tar"
+    store(open_destination(f"{path}:x:1"), AMD)
+    with closing(open_destination(f"{path}:x:2", append="true")) as destination:
+        destination.put_blob(BlobReader(BytesContent(AMD.tars[0]), Descriptor(DOCKER_LAYER, None)))
+        store(destination, ARM)
+    with tarfile.open(path) as tar:
+        assert tar.getnames().count(f"{AMD.diff_ids[0].encoded}.tar") == 1
+
+
+def test_damaged_config_of_the_archive_is_not_used(tmp_path, open_destination, store, write_tar):
+    path = tmp_path / "a.tar"
+    write_tar(path, (f"{digest_of(AMD.config).encoded}.json", b"wrong"), ("manifest.json", []))
+    before = path.read_bytes()
+    with pytest.raises(TransportError, match="not what its name says"):
+        store(open_destination(f"{path}:x:1", append="true"), AMD)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("repositories", [[], {"x": []}, {"x": {"1": "a"}, "y": "z"}])
+def test_archive_with_a_broken_list_of_repositories_is_not_appended_to(
+    repositories, tmp_path, open_destination, write_tar
+):
+    write_tar(tmp_path / "a.tar", ("manifest.json", []), ("repositories", repositories))
+    with pytest.raises(InvalidManifestError):
+        open_destination(f"{tmp_path}/a.tar:x:1", append="true")
+
+
+def test_compressed_archive_is_not_appended_to(tmp_path, open_destination, write_tar):
+    write_tar(tmp_path / "plain.tar", ("manifest.json", []))
+    (tmp_path / "a.tar").write_bytes(gzip.compress((tmp_path / "plain.tar").read_bytes()))
+    with pytest.raises(UnsupportedError):
+        open_destination(f"{tmp_path}/a.tar:x:1", append="true")
+
+
+def test_file_that_is_written_through_is_not_appended_to(tmp_path, open_destination):
+    write_docker_archive({"x:1": AMD}, tmp_path / "a.tar")
+    with open(tmp_path / "a.tar", "r+b") as file, pytest.raises(UnsupportedError):
+        open_destination(f"/proc/self/fd/{file.fileno()}:x:2", append="true")
+
+
+def test_more_images_than_readers_can_list_are_refused(tmp_path, open_destination, store, write_tar):
+    path = tmp_path / "a.tar"
+    write_tar(path, ("manifest.json", [{"Config": "c.json", "Comment": "a" * ((1 << 20) - 200)}]))
+    before = path.read_bytes()
+    with pytest.raises(UnsupportedError):
+        store(open_destination(f"{path}:x:1", append="true"), AMD)
+    assert path.read_bytes() == before
+
+
+def without_layers(destination, config=b"{}"):
+    """Store an image that is a config alone."""
+    described = Descriptor(DOCKER_CONFIG, digest_of(config), len(config))
+    with closing(destination):
+        destination.put_blob(BlobReader(BytesContent(config), described, is_config=True))
+        destination.put_manifest(docker_manifest(described, []), DOCKER_MANIFEST)
+        destination.commit()
+
+
+def test_image_without_layers_takes_a_name_away(tmp_path, open_destination, store):
+    path = tmp_path / "a.tar"
+    store(open_destination(f"{path}:x:1"), AMD)
+    without_layers(open_destination(f"{path}:x:1", append="true"))
+    assert [item["RepoTags"] for item in items(path)] == [[], ["docker.io/library/x:1"]]
+    assert json.loads(members(path)["repositories"]) == {}
+
+
+def test_archive_without_manifest_is_not_committed(tmp_path, open_destination):
+    with closing(open_destination(tmp_path / "a.tar")) as destination, pytest.raises(TransportError):
+        destination.commit()
+    assert os.listdir(tmp_path) == []
+
+
+def test_archive_without_one_of_its_layers_is_not_committed(tmp_path, open_destination):
+    config = Descriptor(DOCKER_CONFIG, digest_of(b"{}"), 2)
+    with closing(open_destination(tmp_path / "a.tar")) as destination:
+        destination.put_blob(BlobReader(BytesContent(b"{}"), config, is_config=True))
+        layer = Descriptor(DOCKER_LAYER, AMD.diff_ids[0], len(AMD.tars[0]))
+        destination.put_manifest(docker_manifest(config, [layer]), DOCKER_MANIFEST)
+        with pytest.raises(BlobNotFoundError):
+            destination.commit()
+    assert os.listdir(tmp_path) == []
 
 
 def test_archive_with_an_oci_layout_is_not_appended_to(tmp_path, open_destination, write_tar):

@@ -411,6 +411,36 @@ def test_everything_can_be_forgotten(authfile, make_helper):
     assert "absent" in warnings[0]
 
 
+def test_credentials_are_removed_from_every_store_that_has_some(authfile, make_helper):
+    kept = make_helper("x", **{"a.example": "me:x", "b.example": "me:x"})
+    authfile.write_text(auths(**{"a.example": "me:x", "a.example/ns": "me:x"}))
+    warnings = []
+    store = CredentialStore(CredentialFile(str(authfile)), ["absent", "x", "containers-auth.json"], warnings.append)
+    assert store.remove("a.example")
+    assert list(json.loads(kept.read_text())) == ["b.example"]
+    assert list(json.loads(authfile.read_text())["auths"]) == ["a.example/ns"]
+    assert "absent" in warnings[0]
+    assert store.remove("a.example/ns")  # of which helpers know nothing
+    assert len(warnings) == 1
+    assert not store.remove("a.example")
+
+
+def test_a_helper_that_fails_to_forget_is_an_error_and_names_the_host(authfile, make_helper):
+    make_helper("bad", "#!/bin/sh\necho no >&2\nexit 1\n")
+    with pytest.raises(TransportError, match=r"a\.example .*bad"):
+        CredentialStore(CredentialFile(str(authfile)), ["bad"]).remove("a.example")
+
+
+def test_a_writer_waits_for_the_lock(authfile):
+    descriptor = os.open(authfile.parent, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    release = threading.Timer(0.2, os.close, [descriptor])
+    release.start()
+    CredentialStore(CredentialFile(str(authfile))).store("a.example", "me", "secret")
+    release.join()
+    assert find_credentials("a.example", authfile=str(authfile)) == ME
+
+
 def test_removing_from_nothing_makes_no_file(home):
     assert not CredentialStore().remove("a.example")
     assert list((home / "run").iterdir()) == []

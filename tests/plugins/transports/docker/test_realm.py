@@ -46,6 +46,15 @@ def test_a_public_registry_keeps_us_at_public_addresses():
     assert not checked("https://registry.tld/token")
 
 
+def test_a_proxy_finds_out_where_a_name_is_but_no_literal_address_is_asked_for(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.tld:3128")
+    assert not checked("https://auth.tld/token")
+    assert not checked("https://only-the-proxy-knows/token")
+    for address in ("10.0.0.1", "[fd00::1]", "8.8.8.8"):
+        with pytest.raises(RealmRefusedError):
+            checked(f"https://{address}/token")
+
+
 @pytest.mark.parametrize(
     ("realm", "registry"),
     [

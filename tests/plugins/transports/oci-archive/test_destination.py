@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from transship.plugin.blob import BlobReader, BytesContent, FileContent
 from transship.plugin.context import Context
 from transship.plugin.files import open_regular
 from transship.plugin.signature import SIMPLE_SIGNING, Signature
-from transship.plugin.transport import LayerCompression
+from transship.plugin.transport import LayerCompression, Referrer
 from transship_oci.layout import blob_path
 from transship_oci_archive.transport import OciArchiveTransport
 
@@ -42,6 +43,11 @@ def blob(data, digest=None, size=-1):
 def members(path):
     with tarfile.open(path) as tar:
         return [(member.name, member.isdir(), member.mode) for member in tar]
+
+
+def member(path, name):
+    with tarfile.open(path) as tar:
+        return tar.extractfile(name).read()
 
 
 def assert_holds(path, image):
@@ -66,6 +72,29 @@ def test_archive_is_written(tmp_path, image):
     with tarfile.open(tmp_path / "a.tar") as tar:
         assert {(member.uid, member.gid, member.mtime, member.uname) for member in tar} == {(0, 0, 0, "")}
     assert os.listdir(tmp_path) == ["a.tar"]
+
+
+def test_what_refers_to_an_image_gets_an_entry_of_its_own(tmp_path, image, make_image):
+    other = make_image("two")
+    with contextlib.closing(opened(tmp_path / "a.tar")) as destination:
+        destination.put_manifest(image.manifest, OCI_MANIFEST)
+        for tag in ("", "sha256-x.sig"):
+            destination.put_manifest(other.manifest, OCI_MANIFEST, instance=other.digest)
+            destination.put_referrer(Referrer(other.digest, tag), other.manifest, OCI_MANIFEST)
+        destination.commit()
+    assert [name for name, _, _ in members(tmp_path / "a.tar")].count(blob_path(other.digest)) == 1
+    index = json.loads(member(tmp_path / "a.tar", "index.json"))
+    assert [entry["digest"] for entry in index["manifests"]] == [str(image.digest), str(other.digest)]
+    assert TRANSPORT.list_tags(TRANSPORT.parse_place(f"{tmp_path}/a.tar"), Context()).tags == ["v1", "sha256-x.sig"]
+
+
+def test_archive_of_what_refers_to_something_alone_is_written(tmp_path, image):
+    with contextlib.closing(opened(tmp_path / "a.tar")) as destination:
+        destination.put_manifest(image.manifest, OCI_MANIFEST, instance=image.digest)
+        destination.put_referrer(Referrer(image.digest), image.manifest, OCI_MANIFEST)
+        destination.commit()
+    (entry,) = json.loads(member(tmp_path / "a.tar", "index.json"))["manifests"]
+    assert entry == {"mediaType": OCI_MANIFEST, "digest": str(image.digest), "size": len(image.manifest)}
 
 
 def test_same_image_gives_the_same_bytes_to_file_and_pipe(tmp_path, image):

@@ -4,8 +4,11 @@ import os
 
 import pytest
 
-from transship.errors import InvalidReferenceError
+from transship.errors import InvalidReferenceError, NotFoundError, TransportError
+from transship.plugin.context import Context
 from transship.plugin.transport import Deleter, TagLister
+from transship.testing.images import oci_image
+from transship.testing.writers import write_oci_archive
 from transship_oci_archive.transport import OciArchiveTransport
 
 TRANSPORT = OciArchiveTransport()
@@ -37,6 +40,32 @@ def test_policy_scopes_are_the_resolved_path_and_its_parents(tmp_path):
     reference = TRANSPORT.parse_reference(f"{tmp_path}/a.tar:v1")
     assert reference.policy_identity == resolved
     assert reference.policy_namespaces[:2] == (resolved, os.path.dirname(resolved))
+
+
+def test_names_and_digests_are_listed(tmp_path):
+    images = {"v1": oci_image(), "": oci_image(architecture="arm64"), "v2": oci_image()}
+    write_oci_archive(images, tmp_path / "a.tar")
+    place = TRANSPORT.parse_place(f"{tmp_path}/a.tar")
+    assert list(TRANSPORT.list_tags(place, Context()).tags) == ["v1", "v2"]
+    assert TRANSPORT.list_digests(place, Context()).digests == dict.fromkeys(("v1", "v2"), oci_image().digest)
+
+
+def test_image_that_is_not_in_it_is_told_and_no_file_stays_open(tmp_path):
+    write_oci_archive({"v1": oci_image()}, tmp_path / "a.tar")
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(NotFoundError):
+        TRANSPORT.open_source(TRANSPORT.parse_reference(f"{tmp_path}/a.tar:v2"), Context())
+    assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize("suffix", [":v1", ""])
+def test_archive_that_took_the_place_of_the_one_that_was_named_is_refused(tmp_path, suffix):
+    write_oci_archive({"v1": oci_image()}, tmp_path / "a.tar")
+    reference = TRANSPORT.parse_reference(f"{tmp_path}/a.tar{suffix}")
+    (tmp_path / "a.tar").rename(tmp_path / "b.tar")
+    (tmp_path / "a.tar").symlink_to(tmp_path / "b.tar")
+    with pytest.raises(TransportError):
+        TRANSPORT.open_source(reference, Context())
 
 
 def test_images_are_listed_but_not_deleted():
