@@ -197,11 +197,7 @@ def copy_region(source: BinaryIO, offset: int, size: int, target: BinaryIO) -> I
         os.ftruncate(target.fileno(), size)
     buffer = memoryview(bytearray(min(_COPY_SIZE, max(size, 1))))
     done = 0
-    while done < size:
-        want = min(_COPY_SIZE, size - done)
-        got = want if cloned else _copy_some(source, offset + done, want, target, start + done)
-        if got == 0:
-            break
+    for got in _pieces(size) if cloned else _copied(source, offset, size, target, start):
         filled = 0
         while filled < got:
             count = os.preadv(target.fileno(), [buffer[filled:got]], start + done + filled)
@@ -211,6 +207,34 @@ def copy_region(source: BinaryIO, offset: int, size: int, target: BinaryIO) -> I
         yield buffer[:filled]
         done += got
     target.seek(start + done)
+
+
+def _pieces(size: int) -> Iterator[int]:
+    for done in range(0, size, _COPY_SIZE):
+        yield min(_COPY_SIZE, size - done)
+
+
+def _copied(source: BinaryIO, offset: int, size: int, target: BinaryIO, start: int) -> Iterator[int]:
+    """How many bytes were copied, piece by piece. Of a large file the next piece comes while the last one is used."""
+
+    def copy(done: int) -> int:
+        want = min(_COPY_SIZE, size - done)
+        return _copy_some(source, offset + done, want, target, start + done) if want else 0
+
+    done = 0
+    if size <= _COPY_SIZE:
+        while got := copy(done):
+            done += got
+            yield got
+        return
+    from concurrent.futures import ThreadPoolExecutor  # small files are not worth a thread
+
+    with ThreadPoolExecutor(1, "transship-copy") as pool:
+        coming = pool.submit(copy, 0)
+        while got := coming.result():
+            done += got
+            coming = pool.submit(copy, done)
+            yield got
 
 
 def _clone(source: BinaryIO, target: BinaryIO) -> bool:
