@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import importlib_metadata
@@ -44,8 +43,7 @@ _NOT_YET = ("containers-storage", "docker-daemon", "sif", "tarball")
 _NEVER = ("atomic", "ostree")
 
 
-@dataclass(frozen=True, slots=True)
-class PluginEntry:
+class PluginEntry(NamedTuple):
     """One plugin as its distribution declares it, loaded or not."""
 
     kind: str

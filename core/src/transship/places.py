@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from transship.decompression import decompressed
 from transship.discovery import PluginManager
@@ -12,8 +12,10 @@ from transship.errors import InvalidReferenceError, PluginError, UnknownTranspor
 from transship.plugin.cancellation import Cancellation
 from transship.plugin.context import Context
 from transship.plugin.credentials import Credentials
-from transship.plugin.mechanism import SignatureStore
 from transship.plugin.transport import Reference, Transport
+
+if TYPE_CHECKING:
+    from transship.plugin.mechanism import SignatureStore
 
 
 class Place(NamedTuple):

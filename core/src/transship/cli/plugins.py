@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,7 +32,7 @@ def plugins(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> No
     """
     if not arguments:
         entries = list(app.manager.entries())
-        click.echo(json.dumps([asdict(entry) for entry in entries], indent=4) if flags["json"] else _table(entries))
+        click.echo(json.dumps([entry._asdict() for entry in entries], indent=4) if flags["json"] else _table(entries))
     elif arguments[0] == "show" and len(arguments) == 3:
         facts = _facts(app, _kind(arguments[1]), arguments[2])
         click.echo(json.dumps(facts, indent=4) if flags["json"] else _paragraphs(facts))

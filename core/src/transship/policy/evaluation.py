@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from transship.errors import InvalidReferenceError, PolicyError, PolicyRejectedError, TransshipError
 from transship.plugin.mechanism import Requirement, RequirementVerdict, UntrustedImage
@@ -13,8 +14,7 @@ from transship.policy.document import Policy, Scope
 _TEXT_LIMIT = 4096  # characters
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether a policy accepts an image, ``reason``: why not.
 
     ``requirements`` are the verdicts of all that the ``scope`` requires, in order. ``cause`` is the error because of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from transship import __version__
 from transship.image.reference import DockerReference
@@ -23,8 +23,7 @@ REGISTRIES_CONF = "registries-conf"
 USER_AGENT_PREFIX = "user-agent-prefix"
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryAccess:
+class RegistryAccess(NamedTuple):
     """How one side of a command comes to registries."""
 
     context: Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _LINE_LIMIT = 16 << 10
 _LINES = 20
@@ -15,12 +15,11 @@ _SEPARATOR = re.compile(r"[ \t,]*+")
 _QUOTED_PAIR = re.compile(r"\\(.)")
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(NamedTuple):
     """One way to authenticate; the scheme and the names of parameters are in lower case."""
 
     scheme: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str]
 
 
 def parse_challenges(lines: Iterable[str]) -> list[Challenge]:

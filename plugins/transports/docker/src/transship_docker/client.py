@@ -6,7 +6,7 @@ import re
 import ssl
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from transship.errors import TransportError
 from transship.image.strict_json import METADATA_LIMIT
@@ -42,8 +42,7 @@ _API_VERSION = ("Docker-Distribution-API-Version", "registry/2.0")
 FindClientCredentials = Callable[[], Credentials | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Registry:
+class _Registry(NamedTuple):
     """What a ping found out. ``challenge`` is None where the registry asks for nothing that we know."""
 
     url: str
@@ -51,8 +50,7 @@ class _Registry:
     supports_signatures: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(NamedTuple):
     method: str
     url: str
     headers: list[tuple[str, str]]
@@ -69,12 +67,14 @@ class _Request:
         return self.can_resend and self.method in ("GET", "HEAD")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Authorization:
+class _Authorization(NamedTuple):
     """The header to send, and the token in it, ``""`` if there is none that could be renewed."""
 
     header: str = ""
     token: str = ""
+
+    def __repr__(self) -> str:
+        return "_Authorization(…)"
 
 
 class Connections:
@@ -356,7 +356,7 @@ class RegistryClient:
         with self._shared.lock:
             registry = self.ping()
             if registry.challenge is None:
-                self._shared.registry = replace(registry, challenge=_usable_challenge(response))
+                self._shared.registry = registry._replace(challenge=_usable_challenge(response))
 
     def _show_warnings(self, response: httpx.Response) -> None:
         hide = self._network.secrets.hide

@@ -6,8 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from transship.errors import TransportError, TransshipError
 from transship.image.strict_json import load_json_object
@@ -31,8 +30,7 @@ def _no_warning(message: str) -> None:
     return
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialFile:
+class CredentialFile(NamedTuple):
     """A file with credentials. ``is_docker``: Docker reads it too; ``is_old``: the format before config.json."""
 
     path: str

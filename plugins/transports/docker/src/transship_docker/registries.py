@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from transship.errors import InvalidReferenceError, TransportError
 from transship.image.reference import DockerReference
@@ -23,8 +23,7 @@ _V1_TABLES = ("search", "insecure", "block")
 _Value = TypeVar("_Value")
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """One place to ask for an image: ``reference`` is what it is called there.
 
     A mirror may itself be blocked: ``Registries.require_allowed`` says so when it is about to be asked.
@@ -35,8 +34,7 @@ class Endpoint:
     is_mirror: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Mirror:
+class _Mirror(NamedTuple):
     location: str
     insecure: bool
     used_for: str
@@ -45,8 +43,7 @@ class _Mirror:
         return self.used_for != ("tag-only" if reference.digest else "digest-only")
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
+class _Table(NamedTuple):
     prefix: str
     location: str
     insecure: bool = False

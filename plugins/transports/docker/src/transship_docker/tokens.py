@@ -10,8 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from transship.errors import TransportError
@@ -34,8 +33,7 @@ _MARGIN = 5.0
 _CLIENT_ID = "containers/image"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Token:
+class _Token(NamedTuple):
     value: str
     expires: float
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from transship.errors import InvalidManifestError, InvalidReferenceError, NotFoundError, TransportError
 from transship.image.digest import Digest
@@ -25,8 +24,7 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.encoded}"
 
 
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
+class IndexEntry(NamedTuple):
     """One descriptor of ``index.json``, as it stands there; only what is asked for is checked."""
 
     members: Mapping[str, Any]
