@@ -7,10 +7,14 @@ import random
 import re
 import shutil
 import time
+from concurrent.futures import Future
 
 import pytest
 
+from transship import hookimpl
+from transship.cli.application import Application
 from transship.image.digest import digest_of
+from transship.plugin.executor import Executor, ExecutorFactory
 from transship.testing.images import docker_list, oci_image, oci_index, schema2_image
 from transship.testing.registry import Fault, Registry
 from transship.testing.writers import write_dir, write_oci_layout
@@ -337,6 +341,43 @@ class TestPolicy:
         outcome = sync("--update", "--policy", str(policy), policy=True)
         assert outcome.code == 1
         assert "Source image rejected" in outcome.fatal
+
+
+class Elsewhere(ExecutorFactory, Executor):
+    """Runs jobs in this process as if it was another one."""
+
+    name = "elsewhere"
+    runs_elsewhere = True
+    capacity = 1
+
+    def open(self, settings, cancellation):
+        return self
+
+    def submit(self, work, /, *arguments):
+        future = Future()
+        future.set_result(work(*arguments))
+        return future
+
+    @hookimpl
+    def transship_executors(self):
+        return [self]
+
+
+def test_disabled_plugins_are_disabled_elsewhere(sync, tmp_path, monkeypatch):
+    original = Application.__init__
+
+    def init(self):
+        original(self)
+        self.manager.register(Elsewhere())
+
+    monkeypatch.setattr(Application, "__init__", init)
+    monkeypatch.setenv("TRANSSHIP_DISABLED_PLUGINS", "openpgp")
+    signed_by = {"type": "signedBy", "keyType": "GPGKeys", "keyPath": "none"}
+    (tmp_path / "policy.json").write_text(json.dumps({"default": [signed_by]}))
+    write_oci_layout({"v1": image(1)}, tmp_path / "layout")
+    outcome = sync("--executor", "elsewhere", "--policy", "policy.json", src="oci", source="layout", policy=True)
+    assert outcome.code == 1
+    assert "transship-openpgp" in outcome.fatal
 
 
 class TestFailures:

@@ -11,6 +11,7 @@ from transship import hookimpl
 from transship.cli.flags import GO_INT, Flag, GoCommand, UsageError, Value
 from transship.cli.options import (
     check_credentials,
+    disabled_plugins,
     image_options,
     manifest_type,
     retry_options,
@@ -168,7 +169,9 @@ def _request(app: Application, flags: Mapping[str, Any], arguments: tuple[str, .
         jobs=flags["jobs"],
         executor=flags["executor"],
         address=flags["executor_address"],
-        elsewhere=WorkplaceSettings(app.globals.policy, app.globals.insecure_policy, app.globals.tmpdir),
+        elsewhere=WorkplaceSettings(
+            app.globals.policy, app.globals.insecure_policy, app.globals.tmpdir, tuple(disabled_plugins())
+        ),
     )
 
 

@@ -19,7 +19,7 @@ def run_elsewhere(job: CopyJob, settings: WorkplaceSettings) -> JobResult:
 
     The policy is read for each job: this process may live long, and what it says may change.
     """
-    workplace = _workplace(settings)
+    workplace = _workplace(settings.disabled_plugins, settings.temporary_directory)
     policy = ACCEPT_ALL if settings.insecure_policy else load_policy(settings.policy, workplace.manager)
     events: list[Event] = []
 
@@ -32,8 +32,8 @@ def run_elsewhere(job: CopyJob, settings: WorkplaceSettings) -> JobResult:
 
 
 @functools.lru_cache(maxsize=4)
-def _workplace(settings: WorkplaceSettings) -> Workplace:
+def _workplace(disabled_plugins: tuple[str, ...], temporary_directory: str) -> Workplace:
     """The workplace of this process, kept for the jobs that come next; it accepts nothing."""
-    manager = PluginManager(settings.disabled_plugins)
+    manager = PluginManager(disabled_plugins)
     manager.load_extensions()
-    return Workplace(manager, Policy((Reject(),), {}), temporary_directory=settings.temporary_directory)
+    return Workplace(manager, Policy((Reject(),), {}), temporary_directory=temporary_directory)
