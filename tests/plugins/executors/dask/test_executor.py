@@ -222,6 +222,17 @@ def test_scheduler_that_does_not_answer_is_given_up(is_listening, short_patience
     assert time.monotonic() - start < 5
 
 
+def test_waiting_for_a_scheduler_ends_with_the_command():
+    start = time.monotonic()
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(DeadlineExceededError):
+            Dask().open(ExecutorSettings(address=address), Cancellation(timeout=0.2))
+    assert time.monotonic() - start < 5
+
+
 def test_scheduler_without_workers_is_refused(own_cluster, short_patience):
     with pytest.raises(TransshipError, match="no workers"):
         Dask().open(ExecutorSettings(address=own_cluster().address), Cancellation())

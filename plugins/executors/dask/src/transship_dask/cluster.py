@@ -31,14 +31,14 @@ _WORKER_PATIENCE = 8.0
 
 def open_cluster(settings: ExecutorSettings, cancellation: Cancellation) -> Executor:
     """Jobs on the workers of the scheduler at ``settings.address``; raise ``TransshipError`` if it is of no use."""
-    connection = Connection(settings.address)
+    connection = Connection(settings.address, cancellation)
     try:
-        if not (settings.jobs or connection.ask(_has_workers(connection))):
+        if not (settings.jobs or connection.ask(_has_workers(connection), cancellation)):
             raise TransportError(
                 f"the Dask scheduler at {settings.address} has no workers: start some, or if it starts them when "
                 "there are jobs, say how many jobs it gets (--jobs)"
             )
-        connection.ask(_require_this_version(connection))
+        connection.ask(_require_this_version(connection), cancellation)
         return Cluster(connection, settings.jobs, cancellation, connection.ask(_count_threads(connection)))
     except BaseException:
         connection.close()

@@ -6,21 +6,24 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 import warnings
 from collections.abc import Coroutine, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 from distributed import Client
 from distributed.versions import VersionMismatchWarning
 
 from transship.errors import TransportError
+from transship.plugin.cancellation import Cancellation
 
 _Result = TypeVar("_Result")
 
 _PATIENCE = 10.0
 """So many seconds a scheduler may take to answer."""
 
+_INTERVAL = 0.1
 _CLOSING_PATIENCE = 1.0
 _LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio")
 
@@ -28,19 +31,21 @@ _LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio
 class Connection:
     """Asks the scheduler at ``address``; raises ``TransportError`` if there is none. Close it.
 
+    ``cancellation`` ends waiting for it to answer at first.
+
     ``client`` is for coroutines that ``begin`` or ``ask`` runs.
     """
 
     client: Client
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, cancellation: Cancellation) -> None:
         self.address = address
         self._loop = asyncio.new_event_loop()
         self._closing = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
             stack.enter_context(_silence())
             stack.enter_context(_running(self._loop))
-            self.client = self.ask(_connected(address))
+            self.client = self.ask(_connected(address), cancellation)
             stack.callback(self._close_client)
             self._closing = stack.pop_all()
 
@@ -48,12 +53,18 @@ class Connection:
         """Run ``work`` in the thread of the connection."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def ask(self, question: Coroutine[Any, Any, _Result]) -> _Result:
-        """What ``question`` finds out; raise ``TransportError`` if that takes too long."""
+    def ask(self, question: Coroutine[Any, Any, _Result], cancellation: Cancellation | None = None) -> _Result:
+        """What ``question`` finds out; raise ``TransportError`` if that takes too long. ``cancellation`` ends it."""
         answer = self.begin(question)
+        end = time.monotonic() + _PATIENCE
         try:
-            return answer.result(_PATIENCE)
+            while not wait([answer], _INTERVAL).done and time.monotonic() < end:
+                if cancellation is not None:
+                    cancellation.check()
+            return answer.result(0)
         except TimeoutError:
+            pass
+        finally:
             answer.cancel()
         raise TransportError(f"the Dask scheduler at {self.address} did not answer within {_PATIENCE:.0f} seconds")
 
