@@ -421,6 +421,19 @@ class TestFailures:
                 for digest, data in image(number).all_blobs.items():
                     assert other.blobs["app"][digest].read() == data
 
+    def test_a_mirror_that_fails_is_not_waited_for_by_each_image(self, sync, registry, tmp_path):
+        with Registry() as mirror:
+            mirror.add_fault(Fault(status=503, headers={"Retry-After": "0"}, path="/v2/m/*"))
+            (tmp_path / "registries.conf").write_text(
+                f'[[registry]]\nlocation = "{registry.host}/team"\ninsecure = true\n'
+                f'[[registry.mirror]]\nlocation = "{mirror.host}/m"\ninsecure = true\n'
+            )
+            flags = ("--jobs", "1", "--src-opt", f"registries-conf={tmp_path}/registries.conf")
+            assert sync(*flags).code == 0
+            asked = {record.path for record in mirror.requests if record.path.startswith("/v2/m/")}
+        assert asked == {"/v2/m/app/manifests/v0"}
+        assert len(folders(tmp_path / "out")) == 4
+
     def test_a_repository_that_cannot_be_listed(self, sync, registry):
         outcome = sync(source=f"{registry.host}/nothing")
         assert outcome.code == 1

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ssl
+import time
 from typing import NamedTuple
 
 from transship import __version__
+from transship.errors import TransshipError
 from transship.image.reference import DockerReference
 from transship.plugin.context import Context
 from transship.plugin.credentials import Credentials
 from transship_docker import credential_files
 from transship_docker.certificates import tls_context
 from transship_docker.client import Connections, RegistryClient
+from transship_docker.errors import NetworkError, RegistryError, is_passing
 from transship_docker.network import Network
 from transship_docker.registries import Endpoint, Registries
 
@@ -21,6 +24,23 @@ TLS_VERIFY = "tls-verify"
 TLS_DETAILS = "tls-details"
 REGISTRIES_CONF = "registries-conf"
 USER_AGENT_PREFIX = "user-agent-prefix"
+
+_MIRROR_PAUSE = 60.0
+
+
+class FailingMirrors:
+    """Mirrors that failed a moment ago. Several threads may use it at the same time."""
+
+    def __init__(self) -> None:
+        self._ends: dict[str, float] = {}
+
+    def note(self, mirror: Endpoint) -> None:
+        """Pass the host of ``mirror`` over for some time."""
+        self._ends[mirror.reference.domain] = time.monotonic() + _MIRROR_PAUSE
+
+    def has(self, mirror: Endpoint) -> bool:
+        """Whether to pass ``mirror`` over."""
+        return time.monotonic() < self._ends.get(mirror.reference.domain, 0.0)
 
 
 class RegistryAccess(NamedTuple):
@@ -36,8 +56,18 @@ class RegistryAccess(NamedTuple):
         return cls(context, context.obtain("docker registries.conf", lambda: Registries.load(path)))
 
     def endpoints(self, image: DockerReference) -> list[Endpoint]:
-        """Where to read ``image``, in order."""
-        return self.registries.endpoints(image)
+        """Where to read ``image``, in order, without mirrors that failed a moment ago in the same run."""
+        failing = self._failing()
+        return [place for place in self.registries.endpoints(image) if not (place.is_mirror and failing.has(place))]
+
+    def note_failure(self, endpoint: Endpoint, error: TransshipError) -> None:
+        """Let the next images of the run not wait for a mirror that is not there, or in trouble."""
+        is_in_trouble = isinstance(error, RegistryError) and is_passing(error.status)
+        if endpoint.is_mirror and (is_in_trouble or isinstance(error, NetworkError)):
+            self._failing().note(endpoint)
+
+    def _failing(self) -> FailingMirrors:
+        return self.context.obtain("docker failing mirrors", FailingMirrors)
 
     def reader(self, endpoint: Endpoint, image: DockerReference) -> RegistryClient:
         """A client to read from ``endpoint`` what the user calls ``image``.

@@ -26,8 +26,9 @@ def identity_at_source(image: DockerReference, context: Context, instance: Diges
         try:
             with closing(access.reader(endpoint, image)) as client:
                 return _identity(client, endpoint.reference, instance)
-        except TransshipError:  # as when it is read: the next one is asked
+        except TransshipError as error:  # as when it is read: the next one is asked
             context.cancellation.check()
+            access.note_failure(endpoint, error)
     with closing(access.reader(last, image)) as client:
         return _identity(client, last.reference, instance)
 

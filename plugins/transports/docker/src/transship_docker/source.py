@@ -138,6 +138,7 @@ class RegistrySource(Source):
             except (CancelledError, DeadlineExceededError):
                 raise
             except TransshipError as error:
+                self._access.note_failure(self._endpoints[number], error)
                 failures.append(error)
         raise self._all_failed(failures)
 
