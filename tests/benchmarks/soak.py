@@ -81,7 +81,7 @@ class Watch:
     samples: list[tuple[int, int, int, int]] = field(default_factory=list)
 
     def look(self, process: int) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, KeyError):  # it may end meanwhile
             files = len(os.listdir(f"/proc/{process}/fd"))
             status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
             memory = int(status["VmRSS"].split()[0]) << 10

@@ -458,6 +458,15 @@ class TestFiles:
         assert sync("--update", "--report", "report", source=f"{registry.host}/team/app:v0").code == 0
         assert [(line["status"], line["bytes"]) for line in records(tmp_path / "report")] == [("skipped", 0)]
 
+    def test_a_link_in_its_place_is_replaced(self, sync, tmp_path):
+        (tmp_path / "precious").write_text("mine")
+        for name in ("digests", "report"):
+            (tmp_path / name).symlink_to("precious")
+        assert sync("--digestfile", "digests", "--report", "report").code == 0
+        assert (tmp_path / "precious").read_text() == "mine"
+        assert (tmp_path / "digests").read_text()
+        assert records(tmp_path / "report")
+
     def test_one_that_cannot_be_written_is_named_first(self, sync, registry):
         outcome = sync("--digestfile", "no/such/folder")
         assert outcome.code == 1

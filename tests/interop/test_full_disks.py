@@ -190,6 +190,7 @@ def writing_commands(folder, source, registry):
     for name in ("digest", "report"):
         (folder / name).write_text("old")
     yield login(registry, folder / "auth.json"), "auth.json"
+    yield [f"--policy={folder}/policy.json", "policy", "init"], "policy.json"
     yield ["logout", f"--authfile={folder}/auth.json", "old.example"], "auth.json"
     yield ["copy", f"--digestfile={folder}/digest", source, f"dir:{folder.parent}/elsewhere"], "digest"
     yield ["copy", f"--report={folder}/report", source, f"dir:{folder.parent}/elsewhere"], "report"

@@ -30,13 +30,18 @@ class OutputFile:
                 self._temporary.publish(self._path)
 
 
+def is_written_through(path: str) -> bool:
+    """Whether ``path`` is a pipe, a device or a stream, which cannot be replaced."""
+    return names_open_file(path) or (os.path.exists(path) and not os.path.isfile(path))
+
+
 @contextlib.contextmanager
 def opened_output(path: str) -> Iterator[OutputFile]:
     """A file to be written in the block; raises ``TransportError`` at once where that cannot be."""
     with contextlib.ExitStack() as stack:
         with _naming(path):
             temporary = None
-            if names_open_file(path) or (os.path.exists(path) and not os.path.isfile(path)):
+            if is_written_through(path):
                 stack.enter_context(open(path, "wb"))
             else:
                 temporary = stack.enter_context(temporary_in(*os.path.split(path)))

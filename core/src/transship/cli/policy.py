@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 from transship import hookimpl
 from transship.cli.flags import GoCommand, UsageError
 from transship.errors import TransshipError
+from transship.plugin.files import reporting
 from transship.policy.files import default_paths
 
 if TYPE_CHECKING:
@@ -50,8 +52,10 @@ def policy(app: Application, /, arguments: tuple[str, ...]) -> None:
     if folder := os.path.dirname(path):
         os.makedirs(folder, exist_ok=True)
     try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(_FIRST_POLICY)
+        with open(path, "xb", buffering=0) as file, contextlib.ExitStack() as undo, reporting("write", path):
+            undo.callback(os.unlink, path)
+            file.write(_FIRST_POLICY.encode())
+            undo.pop_all()
     except FileExistsError as error:
         raise TransshipError(f"{path} is there already, and is left as it is") from error
     click.echo(f"Wrote {path}\n{_EXPLANATION}")

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from transship.cli.output import Log, printable
+from transship.cli.output_file import is_written_through
 from transship.cli.progress import line_of
 from transship.errors import TransshipError
 from transship.plugin.events import Event, Warned
-from transship.plugin.files import reporting
+from transship.plugin.files import reporting, temporary_in
 from transship.sync.jobs import JobOutcome, Status
 from transship.sync.run import SyncObserver, SyncSummary, Task
+
+
+class Lines(NamedTuple):
+    """A file that grows line by line."""
+
+    path: str
+    file: BinaryIO
+
+    def write(self, line: str) -> None:
+        """Add a line; raises ``TransportError`` that names the file."""
+        rest = memoryview(f"{line}\n".encode(errors="backslashreplace"))
+        with reporting("write", self.path):
+            while rest:
+                rest = rest[self.file.write(rest) :]
 
 
 class SyncOutput(SyncObserver):
     """An observer of one sync. The lines of one image stay together, whatever else is copied at the same time."""
 
-    def __init__(self, log: Log, flags: Mapping[str, Any], digests: BinaryIO | None, report: BinaryIO | None) -> None:
+    def __init__(self, log: Log, flags: Mapping[str, Any], digests: Lines | None, report: Lines | None) -> None:
         self._log = log
         self._is_dry = flags["dry_run"]
         self._is_quiet = flags["quiet"]
@@ -85,13 +101,13 @@ class SyncOutput(SyncObserver):
 
     def _write(self, task: Task, outcome: JobOutcome) -> None:
         if self._digests is not None and outcome.digest is not None and not self._is_dry:
-            _write_line(self._digests, f"{outcome.digest} {task.job.destination}")
+            self._digests.write(f"{outcome.digest} {task.job.destination}")
         if self._report is not None:
             self._tell(_record(task, outcome))
 
     def _tell(self, record: dict[str, Any]) -> None:
         assert self._report is not None  # noqa: S101 - the callers have made sure
-        _write_line(self._report, json.dumps(record, ensure_ascii=False))
+        self._report.write(json.dumps(record, ensure_ascii=False))
 
 
 @contextlib.contextmanager
@@ -103,21 +119,18 @@ def sync_output(log: Log, flags: Mapping[str, Any]) -> Iterator[SyncOutput]:
         yield SyncOutput(log, flags, digests, report)
 
 
-def _opened(stack: contextlib.ExitStack, path: str, what: str) -> BinaryIO | None:
+def _opened(stack: contextlib.ExitStack, path: str, what: str) -> Lines | None:
     if not path:
         return None
     try:
-        return stack.enter_context(open(path, "wb", buffering=0))
+        if is_written_through(path):
+            return Lines(path, stack.enter_context(open(path, "wb", buffering=0)))
+        temporary = stack.enter_context(temporary_in(*os.path.split(path)))
+        temporary.publish(path)
+        return Lines(path, temporary.file)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise TransshipError(f'Failed to open {what} file "{path}": open {path}: {reason}') from error
-
-
-def _write_line(file: BinaryIO, line: str) -> None:
-    rest = memoryview(f"{line}\n".encode(errors="backslashreplace"))
-    with reporting("write", file.name):
-        while rest:
-            rest = rest[file.write(rest) :]
 
 
 def _record(task: Task, outcome: JobOutcome) -> dict[str, Any]:
