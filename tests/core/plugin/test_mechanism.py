@@ -16,6 +16,7 @@ from transship.plugin.mechanism import (
     Signer,
     SigningRequest,
     UntrustedImage,
+    tell_nobody,
 )
 from transship.plugin.signature import Signature
 from transship.plugin.transport import Reference
@@ -133,3 +134,13 @@ def test_what_must_be_written_does_nothing_by_itself(ask):
 
 def test_signer_with_nothing_to_forget_can_be_closed():
     Signer().close()
+
+
+def test_only_what_says_so_verifies_signatures():
+    assert SignatureRequirement.verifies_signatures
+    assert not Requirement.verifies_signatures
+
+
+def test_where_nobody_sits_nothing_is_told():
+    with pytest.raises(SignatureError):
+        tell_nobody("log in at …")

@@ -18,6 +18,14 @@ VALUES = st.recursive(
 )
 
 
+def test_what_was_not_taken_is_there():
+    members = Members({"a": "b"})
+    assert "a" in members
+    assert "c" not in members
+    members.text("a")
+    assert "a" not in members
+
+
 @pytest.mark.parametrize(
     ("take", "value", "expected"),
     [

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from transship.errors import PolicyError
+from transship.image.strict_json import METADATA_LIMIT
 from transship.policy import files
 from transship.policy.files import default_paths, load_policy
 
@@ -107,3 +108,10 @@ def test_policy_may_come_through_a_pipe(tmp_path):
     writer.start()
     assert load_policy(str(tmp_path / "pipe")).default[0].type == "insecureAcceptAnything"
     writer.join()
+
+
+def test_policy_is_not_cut_to_the_size_that_is_read(tmp_path):
+    path = tmp_path / "policy.json"
+    path.write_bytes(ACCEPTING + b" " * METADATA_LIMIT + REJECTING)
+    with pytest.raises(PolicyError, match=r"policy\.json"):
+        load_policy(str(path))

@@ -6,6 +6,7 @@ import base64
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from openpgp_keys import IMAGE, NAME, payload, requirement, untrusted
@@ -70,6 +71,34 @@ def test_signatures_of_other_kinds_are_passed_over(keyring, signatures):
     verdict = requirement(keyPath=keyring("ed25519")).evaluate(untrusted(signatures["ed25519"], kind=SIGSTORE_JSON))
     assert not verdict.accepted
     assert (verdict.reason, verdict.signatures) == ("A signature was required, but no signature exists", ())
+
+
+def test_key_that_was_not_imported_vouches_for_nothing(keyring, signatures):
+    """GnuPG has no other keys to check with; should it ever find some, they do not count."""
+    signed_by, image = requirement(keyPath=keyring("ed25519")), untrusted(signatures["ed25519"])
+    assert signed_by.evaluate(image).accepted
+    cache = signed_by._cache
+    cache.keyring = replace(cache.keyring, fingerprints=frozenset({"0" * 40}))
+    verdict = signed_by.evaluate(image)
+    assert not verdict.accepted
+    assert verdict.signatures[0].identity == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", payload().replace(b"atomic", b"cosign")])
+def test_a_good_signature_of_something_else_names_no_image(content, keyring, gnupg):
+    verdict = requirement(keyPath=keyring("ed25519")).evaluate(untrusted(gnupg.sign(content, "ed25519")))
+    assert not verdict.accepted
+    (signature,) = verdict.signatures
+    assert (signature.signer, signature.identity) == (gnupg.fingerprint("ed25519"), "")
+
+
+@pytest.mark.parametrize("name", ["missing", "", "a\0b", "file/below"])
+def test_keys_that_cannot_be_read_refuse_and_are_named(name, tmp_path, signatures):
+    (tmp_path / "file").touch()
+    path = f"{tmp_path}/{name}"
+    verdict = requirement(keyPath=path).evaluate(untrusted(signatures["ed25519"]))
+    assert not verdict.accepted
+    assert verdict.reason.startswith(f"open {path}")
 
 
 @pytest.mark.parametrize("key_type", ["signedByGPGKeys", "X509Certificates", "signedByX509CAs"])
