@@ -81,6 +81,8 @@ def place(manager: PluginManager, text: str, side: str, context: Context | None 
 
 def open_store(manager: PluginManager, text: str, context: Context) -> SignatureStore:
     """The place for signatures that ``MECHANISM:TEXT`` names; raise ``TransshipError`` if there is none."""
+    from transship.plugin.mechanism import SignatureStore  # what few commands need
+
     name, colon, rest = text.partition(":")
     if not colon:
         raise UnsupportedError(f"place for signatures {text!r}: expected MECHANISM:TEXT")
