@@ -195,11 +195,11 @@ class Soak:
 
     def _disturb(self) -> None:
         """Remove a part, so that the next round has something to do."""
-        for name in self._chance.sample(sorted(self._images), max(len(self._images) // 5, 1)):
+        names = self._chance.sample(sorted(self._images), max(len(self._images) // 5, 1))
+        for name in names[::10]:
+            next((self._tree / name).glob("[0-9a-f]*")).unlink()
+        for name in set(names) - set(names[::10]):
             shutil.rmtree(self._tree / name)
-        for name in self._chance.sample(sorted(self._images), max(len(self._images) // 50, 1)):
-            with contextlib.suppress(FileNotFoundError):
-                next((self._tree / name).glob("[0-9a-f]*")).unlink()
 
     def leftovers(self) -> int:
         """Bytes under temporary names now."""

@@ -34,7 +34,9 @@ SOON = 120 if FULL else 30
 TRANSPORTS = ("dir", "oci", "oci-archive", "docker-archive", "docker")
 COMPRESSIONS = {"gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
 ARCHIVES = ("oci-archive", "docker-archive")
-PAIRS = list(itertools.product(TRANSPORTS, TRANSPORTS))
+SLOW_PAIRS = [(ARCHIVES[1], "dir"), (ARCHIVES[1], "oci-archive"), ("oci", ARCHIVES[1]), ("oci-archive", ARCHIVES[1])]
+"""Left out where time is short: others unpack in the same way."""
+PAIRS = [pair for pair in itertools.product(TRANSPORTS, TRANSPORTS) if FULL or pair not in SLOW_PAIRS]
 ROWS = [
     (*pair, compression)
     for number, pair in enumerate(PAIRS)
@@ -202,7 +204,7 @@ def packed_archive(path):
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-@pytest.mark.parametrize("command", ["inspect", "list-tags", "verify", "copy"])
+@pytest.mark.parametrize("command", ["inspect", "list-tags", "verify", "copy"] if FULL else ["inspect", "copy"])
 def test_archive_that_is_a_bomb_is_read(lab, packed, kind, command):
     with lab.room() as room:
         target = [f"dir:{room}/image"] if command == "copy" else []
