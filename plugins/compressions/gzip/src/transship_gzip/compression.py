@@ -16,7 +16,7 @@ BLOCK_SIZE = 1 << 20
 
 _DEFAULT_LEVEL = -1
 _FASTEST_LEVEL = 1
-_ISAL_LEVEL = 2
+_ISAL_LEVEL = 1
 _GZIP_FORMAT = 31  # the number that zlib gave it
 _LIBRARY_LEVELS = {
     -2: (1, 1),
