@@ -590,6 +590,11 @@ class TestDocuments:
         assert sync(src="yaml", source="sync.yaml").code == 1
         assert sync(src="yaml", source="none.yaml").fatal == "open none.yaml: no such file or directory"
 
+    def test_one_that_never_ends_is_an_error(self, sync):
+        outcome = sync(src="yaml", source="/dev/zero")
+        assert outcome.code == 1
+        assert "size" in outcome.fatal
+
     def test_an_empty_one_is_none(self, sync, tmp_path):
         (tmp_path / "sync.yaml").write_text("{}")
         outcome = sync(src="yaml", source="sync.yaml")

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 DOCUMENT = "yaml"
 """What stands for a transport where the source is a sync document."""
 
-DOCUMENT_LIMIT = 16 << 20
-"""A sync document has at most so many bytes."""
-
 _ONE_AT_A_TIME = ("oci-archive", "docker-archive")
 
 
@@ -133,8 +130,10 @@ def _prune(
 def _loads(request: SyncRequest, reader: SourceReader, secrets: Secrets) -> Iterator[Load]:
     if request.source_transport == DOCUMENT:
         from transship.sync.document import load_sync_document  # it brings a reader of YAML
+        from transship.sync.yaml_nodes import DOCUMENT_LIMIT
 
-        sources = load_sync_document(_read(request.source), request.source, reader.log)
+        data = _read(request.source, DOCUMENT_LIMIT + 1)  # one more than may be, and reading refuses it
+        sources = load_sync_document(data, request.source, reader.log)
         sides = [_side_of(request.source_side, secrets, source) for source in sources]
         return reader.document(zip(sources, sides, strict=True))
     if request.source_transport == "docker":
@@ -144,15 +143,12 @@ def _loads(request: SyncRequest, reader: SourceReader, secrets: Secrets) -> Iter
     return iter([reader.place(request.source_transport, request.source)])
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, limit: int) -> bytes:
     try:
         with open(path, "rb") as file:
-            data = file.read(DOCUMENT_LIMIT + 1)
+            return file.read(limit)
     except OSError as error:
         raise TransshipError(f"open {path}: {(error.strerror or str(error)).lower()}") from error
-    if len(data) > DOCUMENT_LIMIT:
-        raise TransshipError(f"{path}: exceeded maximum allowed size of {DOCUMENT_LIMIT} bytes")
-    return data
 
 
 def _side_of(side: Side, secrets: Secrets, source: RegistrySource) -> Side:
