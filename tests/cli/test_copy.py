@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import random
 import re
 import subprocess
 import sys
@@ -26,11 +27,18 @@ from transship.testing.images import (
     schema2_image,
 )
 from transship.testing.layers import gzipped, tar_of
+from transship.testing.registry import Registry
 from transship.testing.writers import write_dir
 
 SOURCES = ["oci:layout:v1", "oci:layout:zstd", "dir:folder", "dir:old", "docker-archive:archive.tar", "dir:list"]
 DESTINATIONS = ["dir:target", "oci:target:new", "oci-archive:target", "docker-archive:target:example.com/new:1"]
 _COLUMNS = 80
+_ON_OWN_TERMINAL = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C is for this process
+from transship.cli.main import main
+sys.exit(main())
+"""
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
@@ -448,19 +456,38 @@ def test_bars_leave_nothing_but_whole_lines_on_the_screen(images, number_of_laye
     assert all(re.fullmatch(r"Copying (blob|config) [0-9a-f]{12}", line) for line in done)
 
 
-def _on_terminal(*arguments: str) -> str:
-    """What a copy writes to a terminal of 80 columns."""
+def test_ctrl_c_takes_the_bars_off_the_screen(images):
+    with Registry() as registry:
+        registry.put_image("app", "v1", _image_of_layers(3, size=400_000))
+        source = ["--src-tls-verify=false", "--limit-rate", "50k", f"docker://{registry.host}/app:v1"]
+        shown = _on_terminal(*source, "dir:target", interrupted=True)
+    assert shown.count("%|") >= 3
+    assert "^C" in shown
+    assert _screen(shown) == ["Getting image source signatures"]
+
+
+def _on_terminal(*arguments: str, interrupted: bool = False) -> str:
+    """What a copy writes to a terminal of 80 columns; ``interrupted``: Ctrl-C is typed when bars are there."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, _COLUMNS))
-    args = [sys.executable, "-m", "transship", "copy", "--insecure-policy", *arguments]
-    process = subprocess.Popen(args, stdout=slave, stderr=slave, env={**os.environ, "COLUMNS": str(_COLUMNS)})
-    shown = b""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ON_OWN_TERMINAL, "copy", "--insecure-policy", *arguments],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={**os.environ, "COLUMNS": str(_COLUMNS)},
+        start_new_session=True,
+    )
+    shown, types = b"", interrupted
     os.close(slave)
     with contextlib.suppress(OSError):  # that is how the end of a terminal looks
         while data := os.read(master, 4096):
             shown += data
+            if types and shown.count(b"%|") >= 3:
+                os.write(master, b"\x03")
+                types = False
     os.close(master)
-    assert process.wait(30) == 0
+    assert process.wait(30) == (130 if interrupted else 0)
     return shown.decode()
 
 
@@ -468,10 +495,13 @@ def _screen(written: str) -> list[str]:
     """The lines that a terminal shows in the end, as far as it does what is asked of it here."""
     lines: dict[int, dict[int, str]] = {}
     row = column = 0
-    for piece in re.findall(r"\x1b\[A|.", written, re.DOTALL):
+    for piece in re.findall(r"\x1b\[[AJ]|.", written, re.DOTALL):
         match piece:
             case "\x1b[A":
                 row -= 1
+            case "\x1b[J":
+                lines = {place: line for place, line in lines.items() if place < row}
+                assert column == 0
             case "\r":
                 column = 0
             case "\n":
@@ -485,8 +515,8 @@ def _screen(written: str) -> list[str]:
     return [text for text in texts if text]
 
 
-def _image_of_layers(number: int) -> Image:
-    layers = [gzipped(tar_of({f"file{each}": str(each).encode() * 1000})) for each in range(number)]
+def _image_of_layers(number: int, size: int = 1000) -> Image:
+    layers = [gzipped(tar_of({f"file{each}": random.Random(each).randbytes(size)})) for each in range(number)]
     config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}).encode()
     manifest = {
         "schemaVersion": 2,

@@ -147,6 +147,8 @@ class _Bars(_Lines):
             for bar in self._bars.values():
                 _take_off(bar)
             self._bars.clear()
+            sys.stdout.write("\r\x1b[J")  # and what else is below: of Ctrl-C, or of a bar that was just begun
+            sys.stdout.flush()
 
     def _start(self, event: BlobStarted) -> None:
         self._bars[event.key] = self._bar_class(
