@@ -11,7 +11,6 @@ from transship.errors import TransshipError
 from transship.image.reference import DockerReference
 from transship.plugin.context import Context
 from transship.plugin.credentials import Credentials
-from transship_docker import credential_files
 from transship_docker.certificates import tls_context
 from transship_docker.client import Connections, RegistryClient
 from transship_docker.errors import NetworkError, RegistryError, is_passing
@@ -130,7 +129,9 @@ class RegistryAccess(NamedTuple):
             return None
         if context.credentials is not None and may_use_given:
             return context.credentials
-        return context.find_credentials(image.domain, image.path) or credential_files.find_credentials(
+        from transship_docker.credential_files import find_credentials  # many registries want none
+
+        return context.find_credentials(image.domain, image.path) or find_credentials(
             image.domain,
             image.path,
             authfile=context.options.get(AUTHFILE, ""),

@@ -1,10 +1,13 @@
-"""``WWW-Authenticate``: how a server wants to be asked (RFC 9110, section 11)."""
+"""``WWW-Authenticate``: how a server wants to be asked (RFC 9110, section 11), and the simplest way to do so."""
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+from transship.plugin.credentials import Credentials
 
 _LINE_LIMIT = 16 << 10
 _LINES = 20
@@ -25,6 +28,12 @@ class Challenge(NamedTuple):
 def parse_challenges(lines: Iterable[str]) -> list[Challenge]:
     """The challenges of all header lines, in order. What cannot be read ends its line."""
     return [challenge for line in list(lines)[:_LINES] if len(line) <= _LINE_LIMIT for challenge in _of_line(line)]
+
+
+def basic_authorization(credentials: Credentials) -> str:
+    """The header value that shows user name and password (RFC 7617)."""
+    pair = f"{credentials.username}:{credentials.password}".encode()
+    return f"Basic {base64.b64encode(pair).decode()}"
 
 
 def _of_line(line: str) -> list[Challenge]:

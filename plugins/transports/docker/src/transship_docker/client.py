@@ -6,7 +6,7 @@ import re
 import ssl
 import threading
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from transship.errors import TransportError
 from transship.image.strict_json import METADATA_LIMIT
@@ -14,7 +14,7 @@ from transship.plugin.context import Context
 from transship.plugin.credentials import Credentials
 from transship_docker.addresses import origin_of
 from transship_docker.backoff import Backoff
-from transship_docker.challenge import Challenge, parse_challenges
+from transship_docker.challenge import Challenge, basic_authorization, parse_challenges
 from transship_docker.errors import (
     ERROR_BODY_LIMIT,
     NetworkError,
@@ -27,7 +27,6 @@ from transship_docker.errors import (
 from transship_docker.http import httpx
 from transship_docker.network import Body, Network, absolute_url
 from transship_docker.responses import read_body, read_what_comes
-from transship_docker.tokens import TokenService, basic_authorization
 
 TOKEN_HOSTS = "token-hosts"  # noqa: S105 - the name of an option
 """The option that names private hosts which may be token services."""
@@ -38,6 +37,9 @@ _SCHEMES = ("basic", "bearer")
 _WARNING = re.compile(r'299 - "((?:[^"\\]|\\.)*)"')
 _AUTHENTICATION_ROUNDS = 3
 _API_VERSION = ("Docker-Distribution-API-Version", "registry/2.0")
+
+if TYPE_CHECKING:
+    from transship_docker.tokens import TokenService
 
 FindClientCredentials = Callable[[], Credentials | None]
 
@@ -318,6 +320,8 @@ class RegistryClient:
             return self._found_credentials[0]
 
     def _token_service(self, registry: _Registry, credentials: Credentials | None) -> TokenService:
+        from transship_docker.tokens import TokenService  # many registries want no tokens
+
         with self._lock:
             if self._tokens is None:
                 allowed = self._context.options.get(TOKEN_HOSTS, "").split(",")

@@ -80,7 +80,9 @@ class _Query:
     def run(self) -> None:
         """Ask here and now."""
         try:
-            infos = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            # given text, Python imports what only names beyond ASCII need
+            host = self._host.encode("ascii") if self._host.isascii() else self._host
+            infos = socket.getaddrinfo(host, self._port, type=socket.SOCK_STREAM)
             found = [_Address(family, kind, protocol, address) for family, kind, protocol, _, address in infos]
             self._found, self._error = found, None
         except (OSError, ValueError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
@@ -193,6 +192,8 @@ def _drop_ins(folders: tuple[str, ...]) -> Iterator[str]:
 
 
 def _parse(data: bytes, *, drop_in: bool = False) -> _Settings:
+    import tomllib  # many machines have no such file
+
     try:
         document = tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:

@@ -5,7 +5,6 @@ https://distribution.github.io/distribution/spec/auth/token/ and, for identity t
 
 from __future__ import annotations
 
-import base64
 import json
 import threading
 import time
@@ -18,6 +17,7 @@ from transship.plugin.cancellation import Cancellation
 from transship.plugin.credentials import Credentials
 from transship_docker.addresses import resolve
 from transship_docker.backoff import Backoff
+from transship_docker.challenge import basic_authorization
 from transship_docker.errors import RegistryError, printable, redacted, refusal
 from transship_docker.network import Network
 from transship_docker.realm import checked_realm
@@ -160,12 +160,6 @@ class TokenService:
     def _service(self) -> list[tuple[str, str]]:
         service = self._challenge.get("service", "")
         return [("service", service)] if service else []
-
-
-def basic_authorization(credentials: Credentials) -> str:
-    """The header value that shows user name and password."""
-    pair = f"{credentials.username}:{credentials.password}".encode()
-    return f"Basic {base64.b64encode(pair).decode()}"
 
 
 def _parsed(body: bytes, url: str) -> _Token:
