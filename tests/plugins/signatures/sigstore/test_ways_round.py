@@ -488,6 +488,43 @@ def test_other_key_of_the_log_is_refused(world, make):
     assert not verdict(policy, world.logged()).accepted
 
 
+def test_log_with_a_key_of_another_kind_is_no_log(monkeypatch):
+    """Even if what it promises is signed well."""
+    world = World()
+    world.log.key = ED25519_KEY
+    monkeypatch.setattr(world.log, "promise", lambda entry: ED25519_KEY.sign(_canonical(entry)))
+    found = verdict(world.rekor_policy(), world.logged())
+    assert not found.accepted
+    assert "ECDSA" in found.reason
+
+
+def _canonical(entry) -> bytes:
+    return json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()
+
+
+def test_any_of_several_keys_may_have_signed(world):
+    keys = [encoded(public_pem(key)) for key in (new_key(), world.key, world.other_key)]
+    for key in (world.key, world.other_key):
+        for more in ({}, {"rekorPublicKeyData": encoded(public_pem(world.log.key))}):
+            found = verdict({"keyDatas": keys, **more}, world.logged(key=key))
+            assert found.accepted, found.reason
+    assert not verdict({"keyDatas": keys}, world.with_key(key=new_key())).accepted
+
+
+@pytest.mark.parametrize(
+    ("more", "owner"),
+    [({}, EMAIL), ({"subjectHostname": HOST}, EMAIL), ({"subjectEmail": None, "subjectHostname": HOST}, HOST)],
+)
+def test_owner_of_a_certificate_is_told_and_its_ca_may_have_comments(world, more, owner):
+    members = {**world.pki_policy()["pki"], **more}
+    commented = b"# the root\n" + pem(world.root.certificate) + b"# no more\n"
+    members["caRootsData"] = encoded(commented)
+    policy = {"pki": {name: value for name, value in members.items() if value is not None}}
+    found = verdict(policy, world.certified(world.pki_leaf()))
+    assert found.accepted, found.reason
+    assert found.signatures[0].signer == owner
+
+
 # For whom a certificate was made, and by whom.
 
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
