@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import socket
 import stat
@@ -216,6 +218,18 @@ class TestReporting:
             raise OSError(5, "Disk on fire")
 
 
+def locks_files_only(monkeypatch):
+    """Have the system refuse to lock a folder, as it does on NFS."""
+    flock = fcntl.flock
+
+    def refusing(descriptor: int, operation: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", refusing)
+
+
 class TestLocking:
     def test_other_process_waits(self, tmp_path):
         code = (
@@ -223,10 +237,8 @@ class TestLocking:
             "print('trying', flush=True)\n"
             "with locked(sys.argv[1]):\n    print('in', flush=True)\n"
         )
-        with locked(tmp_path / "lock"):
-            other = subprocess.Popen(
-                [sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True
-            )
+        with locked(tmp_path):
+            other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
             assert other.stdout is not None
             assert other.stdout.readline() == "trying\n"
             with pytest.raises(subprocess.TimeoutExpired):
@@ -234,24 +246,33 @@ class TestLocking:
         out, _ = other.communicate(timeout=20)
         assert out == "in\n"
 
-    def test_other_thread_waits(self, tmp_path):
+    @pytest.mark.parametrize("on_nfs", [False, True])
+    def test_other_thread_waits(self, tmp_path, monkeypatch, on_nfs):
+        if on_nfs:
+            locks_files_only(monkeypatch)
         order: list[str] = []
 
         def other() -> None:
-            with locked(tmp_path / "lock"):
+            with locked(tmp_path):
                 order.append("other")
 
         thread = threading.Thread(target=other)
-        with locked(tmp_path / "lock"):
+        with locked(tmp_path):
             thread.start()
             time.sleep(0.1)
             order.append("first")
         thread.join()
         assert order == ["first", "other"]
 
-    def test_link_is_not_followed(self, tmp_path):
-        (tmp_path / "lock").symlink_to("victim")
-        with pytest.raises(OSError, match="symbolic links"), locked(tmp_path / "lock"):
+    def test_nothing_is_left(self, tmp_path):
+        with locked(tmp_path):
+            pass
+        assert os.listdir(tmp_path) == []
+
+    def test_link_is_not_followed_where_a_file_is_locked(self, tmp_path, monkeypatch):
+        locks_files_only(monkeypatch)
+        (tmp_path / ".transship.lock").symlink_to("victim")
+        with pytest.raises(OSError, match="symbolic links"), locked(tmp_path):
             pass
         assert not (tmp_path / "victim").exists()
 

@@ -16,6 +16,7 @@ from transship.errors import TransportError
 
 _COPY_SIZE = 4 << 20
 _NAME_PART = 50  # characters; with what is added it stays below 255 bytes in any script
+_LOCK_FILE = ".transship.lock"
 _FICLONE = 0x40049409
 
 
@@ -174,14 +175,23 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold the exclusive lock of the file ``path`` for a block; it is made if need be and never removed."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the exclusive lock of ``folder`` for a block.
+
+    Where folders cannot be locked (NFS takes locks of files open for writing only), it is that of a file in it, which
+    stays.
+    """
+    with contextlib.ExitStack() as stack:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            file = os.open(_LOCK_FILE, flags, 0o644, dir_fd=descriptor)
+            stack.callback(os.close, file)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def copy_region(source: BinaryIO, offset: int, size: int, target: BinaryIO) -> Iterator[memoryview]:

@@ -20,7 +20,7 @@ from transship.image.media_types import DOCKER_LIST, DOCKER_MANIFEST, INDEX_TYPE
 from transship.image.strict_json import load_json_object
 from transship.plugin.context import Context
 from transship.plugin.files import locked, reporting, sync_folder, write_file
-from transship_oci.destination import LOCK_FILE, SHARED_BLOBS
+from transship_oci.destination import SHARED_BLOBS
 from transship_oci.layout import INDEX_FILE, IndexEntry, LayoutIndex, blob_path
 from transship_oci.reference import OciReference
 from transship_oci.store import FolderStore, LayoutStore, read_manifest
@@ -38,8 +38,8 @@ def delete_image(reference: OciReference, context: Context) -> None:
     path = reference.path or "."
     shared = context.options.get(SHARED_BLOBS, "")
     store = FolderStore(path, shared)
-    store.read_index()  # before the lock file appears in what is no layout
-    with reporting("delete from", path), locked(os.path.join(path, LOCK_FILE)):
+    store.read_index()  # before a lock file could appear in what is no layout
+    with reporting("delete from", path), locked(path):
         index = store.read_index()
         entry = index.entries.pop(index.position(reference))
         unneeded = () if shared else _unneeded(store, entry, index.entries)
@@ -53,8 +53,8 @@ def delete_tag(reference: OciReference) -> None:
         raise InvalidReferenceError(f"{reference} has no name that could be deleted alone")
     path = reference.path or "."
     store = FolderStore(path)
-    store.read_index()  # before the lock file appears in what is no layout
-    with reporting("delete from", path), locked(os.path.join(path, LOCK_FILE)):
+    store.read_index()  # before a lock file could appear in what is no layout
+    with reporting("delete from", path), locked(path):
         index = store.read_index()
         position = index.position(reference)
         index.entries[position] = index.entries[position].unnamed()

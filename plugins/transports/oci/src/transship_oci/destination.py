@@ -30,7 +30,6 @@ from transship_oci.store import FolderStore
 ACCEPT_UNCOMPRESSED = "accept-uncompressed-layers"
 LINK = "link"
 SHARED_BLOBS = "shared-blob-dir"
-LOCK_FILE = ".transship.lock"
 
 
 class WrittenManifest(NamedTuple):
@@ -104,7 +103,7 @@ class LayoutDestination(Destination):
     def commit(self) -> None:
         with reporting("write", self._path):
             self._make_folders()
-            with locked(os.path.join(self._path, LOCK_FILE)):
+            with locked(self._path):
                 self._write_index()
                 self._remove_leftovers()
         self._committed = True
