@@ -58,7 +58,7 @@ def requests_of(registry: Registry) -> Counter[str]:
     [
         ("inspect --raw --tls-verify=false docker://{host}/app:v1", READ),
         ("inspect --no-tags --tls-verify=false docker://{host}/app:v1", {**READ, "GET blob": 1}),
-        ("inspect --tls-verify=false docker://{host}/app:v1", {**READ, "GET ping": 2, "GET blob": 1, "GET tags": 1}),
+        ("inspect --tls-verify=false docker://{host}/app:v1", {**READ, "GET blob": 1, "GET tags": 1}),
         ("list-tags --tls-verify=false docker://{host}/app", {"GET ping": 1, "GET tags": 1}),
         (COPY + " docker://{host}/app:v1 dir:out", {**READ, "GET blob": BLOBS}),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import NamedTuple
 
 from transship.errors import InvalidManifestError, ListingRefusedError, TransshipError, UnsupportedError
@@ -16,6 +17,7 @@ from transship.image.strict_json import METADATA_LIMIT
 from transship.plugin.blob import Content, verified
 from transship.plugin.context import Context
 from transship.plugin.machine import machine_platform
+from transship.plugin.shared import Shared
 from transship.plugin.transport import RawManifest, Reference, Source, TagLister, Transport
 
 
@@ -58,6 +60,16 @@ def inspect_image(
     with_tags: bool = False,
 ) -> InspectedImage:
     """Read an image's manifest and config. Of an index, the instance for ``platform``."""
+    with contextlib.closing(Shared()) as shared:  # the tags come over the same connection
+        context = replace(context, shared=context.shared or shared)
+        raw, manifest, config = _read(transport, reference, context, platform)
+        tags = _tags(transport, reference, context) if with_tags else ()
+    return InspectedImage(reference, raw, manifest, config, tags)
+
+
+def _read(
+    transport: Transport, reference: Reference, context: Context, platform: PlatformRequest
+) -> tuple[RawManifest, ImageManifest, bytes | None]:
     with contextlib.closing(_opened(transport, reference, context)) as source:
         try:
             raw = _top(source)
@@ -68,11 +80,9 @@ def inspect_image(
         except TransshipError as error:
             raise TransshipError(f"Error parsing manifest for image: {error}") from error
         try:
-            config = _config(source, manifest)
+            return raw, manifest, _config(source, manifest)
         except (TransshipError, OSError) as error:
             raise TransshipError(f"Error reading configuration blob: {error}") from error
-    tags = _tags(transport, reference, context) if with_tags else ()
-    return InspectedImage(reference, raw, manifest, config, tags)
 
 
 def _opened(transport: Transport, reference: Reference, context: Context) -> Source:
