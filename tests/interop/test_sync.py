@@ -128,9 +128,14 @@ def test_both_complain_alike(registry, tmp_path, args):
 
 
 def comparable(log: str) -> list[str]:
-    """The lines but for what the registry answers, and for what exactly is wrong with a name."""
+    """The lines but for what the registry answers, and for what exactly is wrong with a name.
+
+    What old versions of the peer call an image where tags are listed is a repository in later ones.
+    """
     return sorted(
-        re.sub(r"(fetching tags list|invalid reference format): .*", r"\1", line).rstrip('"')
+        re.sub(r"(fetching tags list|invalid reference format): .*", r"\1", line)
+        .replace("repository tags for image ", "repository tags for repo ")
+        .rstrip('"')
         for line in log.splitlines()
     )
 
