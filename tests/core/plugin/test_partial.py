@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -86,6 +87,16 @@ def test_who_has_it_keeps_others_away(folder):
         assert partial is not None
 
 
+def test_it_can_be_waited_for(folder):
+    with ThreadPoolExecutor(1) as other:
+        with open_partial(folder, DIGEST, create=True):
+            waiting = other.submit(open_partial, folder, DIGEST, waits=True)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.3)
+        with waiting.result(20) as partial:
+            assert not partial.is_complete
+
+
 def test_that_ends_when_its_process_does(folder, holder):
     assert open_partial(folder, DIGEST) is None
     holder.send_signal(signal.SIGKILL)
@@ -131,6 +142,17 @@ def test_whole_blob_takes_its_name_and_anybody_may_read_it(path, write, tmp_path
     assert os.listdir(tmp_path) == ["blob"]
     assert (tmp_path / "blob").read_bytes() == b"data"
     assert os.stat(tmp_path / "blob").st_mode & 0o777 == 0o644
+
+
+def test_verified_one_is_told_from_one_that_is_begun_anew(folder, path):
+    with open_partial(folder, DIGEST, create=True) as partial:
+        partial.complete()
+        assert partial.is_complete
+        partial.restart()
+        assert not partial.is_complete
+        partial.publish(f"{folder}/blob")
+    assert os.listdir(folder) == ["blob"]
+    assert os.stat(f"{folder}/blob").st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize("change", ["removed", "written", "replaced", "linked"])

@@ -11,6 +11,7 @@ import fcntl
 import os
 import stat
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
@@ -58,6 +59,17 @@ class PartialFile:
         os.fchmod(self.file.fileno(), _COMPLETE)
         return self.state
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether somebody has verified what was written, and may count on finding it here."""
+        return stat.S_IMODE(os.fstat(self.file.fileno()).st_mode) == _COMPLETE
+
+    def publish(self, final: str) -> None:
+        """Let what it holds, which was verified, take the name ``final``, durably."""
+        if not self.is_complete:
+            self.complete()
+        os.replace(self.path, final)
+
     def touch(self) -> None:
         """Let it live for another day."""
         with contextlib.suppress(OSError):
@@ -82,12 +94,13 @@ def partial_path(folder: str, digest: Digest) -> str:
     return os.path.join(folder, f"{_PREFIX}{digest.algorithm}-{digest.encoded}{_SUFFIX}")
 
 
-def open_partial(folder: str, digest: Digest, *, create: bool = False) -> PartialFile | None:
+def open_partial(folder: str, digest: Digest, *, create: bool = False, waits: bool = False) -> PartialFile | None:
     """Lock the partial blob of ``digest``, a new one if there is none and ``create`` says so.
 
-    None if there is none, if another process is writing it, or if it is not this user's alone.
+    None if there is none, if it is not this user's alone, or if another process has it locked and nothing ``waits``
+    for that to end.
     """
-    partial = _lock(partial_path(folder, digest), os.O_CREAT if create else 0)
+    partial = _lock(partial_path(folder, digest), os.O_CREAT if create else 0, waits=lambda _: waits)
     if partial is None:
         return None
     status = os.fstat(partial.file.fileno())
@@ -105,15 +118,13 @@ def continued_partial(folder: str, digest: Digest, file: BinaryIO) -> PartialFil
 
 def publish_partial(path: str, state: PartialState, final: str) -> bool:
     """Let the whole blob at ``path`` take the name ``final``, durably; False if it is no longer there as it was."""
-    partial = _lock(path, waits_for=state)
+    partial = _lock(path, waits=lambda found: found == state)
     if partial is None:
         return False
     with partial:
         if partial.state != state:
             return False
-        if stat.S_IMODE(os.fstat(partial.file.fileno()).st_mode) != _COMPLETE:
-            partial.complete()
-        os.replace(path, final)
+        partial.publish(final)
         return True
 
 
@@ -141,16 +152,15 @@ def _remove(path: str) -> None:
                 partial.discard()
 
 
-def _lock(path: str, flags: int = 0, *, waits_for: PartialState | None = None) -> PartialFile | None:
-    """Open and lock the regular file ``path``; None if that cannot be, at once but for a file that is as told."""
+def _lock(path: str, flags: int = 0, *, waits: Callable[[PartialState], bool] = lambda _: False) -> PartialFile | None:
+    """Open and lock the regular file ``path``; None if that cannot be, at once but for one that it ``waits`` for."""
     try:
         flags |= os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
         file = open(os.open(path, flags, 0o600), "r+b", buffering=0)  # noqa: SIM115 - it is what a PartialFile holds
     except OSError:
         return None
     try:
-        waits = waits_for is not None and PartialState.of(os.fstat(file.fileno())) == waits_for
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if waits(PartialState.of(os.fstat(file.fileno()))) else fcntl.LOCK_NB))
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and _names(path, file):
             return PartialFile(file, path)
     except OSError:

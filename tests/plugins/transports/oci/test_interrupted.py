@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -226,6 +227,29 @@ class TestOthers:
         destination = opened(layout)
         put(destination)
         os.utime(partial_file(layout), (1, 1))
+        finish(destination)
+        check_complete(layout)
+
+    @pytest.mark.parametrize("ends_with", ["nothing", "its name"])
+    def test_one_that_another_is_looking_at_is_waited_for(self, layout, ends_with):
+        destination = opened(layout)
+        put(destination)
+        with ThreadPoolExecutor(1) as other:
+            with open_partial(str(layout / "blobs"), LAYER.digest) as partial:
+                partial.touch()
+                finished = other.submit(finish, destination)
+                with pytest.raises(TimeoutError):
+                    finished.result(0.3)
+                if ends_with == "its name":
+                    blob_file(layout).parent.mkdir(exist_ok=True)
+                    partial.publish(str(blob_file(layout)))
+            finished.result(20)
+        check_complete(layout)
+
+    def test_whole_one_that_another_counts_on_is_not_written_over(self, layout):
+        destination = opened(layout)
+        put(destination)
+        break_off(opened(layout, "v2"))
         finish(destination)
         check_complete(layout)
 

@@ -33,6 +33,7 @@ from transship.plugin.partial import (
 
 _LIMIT = 20_000
 _LEAST_KEPT = 64 << 10
+_ATTEMPTS = 4
 
 
 class _Staged(NamedTuple):
@@ -232,8 +233,8 @@ class BlobFolder:
             self._stage(descriptor.digest, _Staged(partial.path, size, partial.state))
             return size
 
-    def _open_partial(self, digest: Digest, *, create: bool = False) -> PartialFile | None:
-        return None if self._leads_astray(self._root) else open_partial(self._root, digest, create=create)
+    def _open_partial(self, digest: Digest, *, create: bool = False, waits: bool = False) -> PartialFile | None:
+        return None if self._leads_astray(self._root) else open_partial(self._root, digest, create=create, waits=waits)
 
     def _store_resumably(self, blob: BlobReader) -> bool:
         """Store a blob so that a later copy can go on with it; False if that cannot be."""
@@ -248,6 +249,8 @@ class BlobFolder:
         if partial is None:
             return False
         with partial:
+            if partial.is_complete:  # by another process that is about to give it its name
+                return False
             partial.restart()
             self._write_partial(blob, digest, partial)
         return True
@@ -276,15 +279,22 @@ class BlobFolder:
 
     def _find_again(self, digest: Digest, final: str) -> None:
         """See to a blob that another process has taken, and perhaps given its name, meanwhile."""
-        descriptor = Descriptor("", digest)
-        if self._verified_size(digest, descriptor) is not None:
-            return
-        del self._staged[digest]
-        if self._kept_size(descriptor) is not None:
-            path, _, state = self._staged[digest]
-            if state is not None and publish_partial(path, state, final):
+        for _ in range(_ATTEMPTS):
+            if self._verified_size(digest, Descriptor("", digest)) is not None or self._publish_kept(digest, final):
                 return
         raise self._vanished(digest)
+
+    def _publish_kept(self, digest: Digest, final: str) -> bool:
+        """Give its name to a whole blob that others are reading, or perhaps writing, at this moment."""
+        partial = self._open_partial(digest, waits=True)
+        if partial is None:
+            return False
+        with partial:
+            size = partial.state.size
+            if not holds(FileContent(partial.file, 0, size), Descriptor("", digest, size)):
+                return False
+            partial.publish(final)
+            return True
 
     def _vanished(self, digest: Digest) -> TransportError:
         return TransportError(f"{self._path(digest)} was removed by somebody else meanwhile")
