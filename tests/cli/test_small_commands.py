@@ -278,7 +278,26 @@ class TestPlugins:
         assert {"link", "shared-blob-dir"} <= set(facts["options"])
         assert facts["distribution"] == f"transship-oci {__version__}"
 
-    @pytest.mark.parametrize("words", [["compressions", "zstd"], ["compression", "gzip"], ["commands", "copy"]])
+    def test_mechanism_is_shown_with_what_it_verifies_and_how_it_signs(self, run):
+        facts = json.loads(run("plugins", "show", "signatures", "openpgp", "--json").out)
+        assert facts["can"] == ["verify", "sign"]
+        assert facts["policy requirements"] == ["signedBy"]
+        assert facts["ways to sign"]
+
+    def test_executor_is_shown_with_where_it_runs(self, run):
+        assert json.loads(run("plugins", "show", "executor", "threads", "--json").out)["runs jobs"] == "in this process"
+        assert json.loads(run("plugins", "show", "executor", "dask", "--json").out)["runs jobs"] == "elsewhere"
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["compressions", "zstd"],
+            ["compression", "gzip"],
+            ["commands", "copy"],
+            ["signatures", "sigstore"],
+            ["executors", "threads"],
+        ],
+    )
     def test_others_are_shown_too(self, run, words):
         outcome = run("plugins", "show", *words)
         assert (outcome.code, outcome.err) == (0, "")

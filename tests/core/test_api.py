@@ -35,6 +35,11 @@ def test_everything_that_is_promised_is_there():
     assert all(hasattr(api, name) for name in api.__all__)
 
 
+def test_every_function_of_the_door_is_promised():
+    functions = {name for name, value in vars(api).items() if getattr(value, "__module__", "") == api.__name__}
+    assert {name for name in functions if not name.startswith("_")} <= set(api.__all__)
+
+
 def test_image_is_copied_inspected_listed_and_deleted(layout, capsys):
     result = copy("oci:layout:v1", "oci:target:new", insecure_policy=True)
     assert result.digest == oci_image().digest

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
+from pluggy import HookspecMarker
 
 from transship import hookimpl
 from transship.discovery import PluginManager
@@ -21,6 +24,7 @@ from transship.errors import (
     UnknownPluginError,
     UnknownTransportError,
 )
+from transship.plugin import HOOK_VERSION, hookspecs
 from transship.plugin.compression import Compression
 from transship.plugin.transport import Reference, Transport
 
@@ -172,15 +176,80 @@ def test_name_that_two_plugins_in_the_process_offer_names_both_each_time():
             manager.transport("memory")
 
 
-def test_plugin_for_other_hooks_is_refused(site):
-    site.add("transship-future", "transship_hook_version = 99\n" + _TRANSPORT.format(names=["future"]), "future")
-    with pytest.raises(PluginLoadError, match=r"transship-future.*99"):
-        PluginManager().transport("future")
+@pytest.mark.parametrize(
+    ("kind", "ask"),
+    [
+        ("transports", PluginManager.transport),
+        ("compressions", PluginManager.compression),
+        ("signatures", PluginManager.signature_mechanism),
+        ("signatures", lambda manager, name: manager.mechanism_for("any requirement")),
+        ("commands", PluginManager.command),
+        ("executors", PluginManager.executor),
+        ("extensions", lambda manager, name: [_raise(error) for error in manager.load_extensions()]),
+    ],
+)
+@pytest.mark.parametrize("version", [HOOK_VERSION + 1, HOOK_VERSION - 1, str(HOOK_VERSION)])
+def test_plugin_for_other_hooks_is_refused_by_name_in_every_kind(site, kind, ask, version):
+    site.add("transship-future", f"transship_hook_version = {version!r}", "future", kind=kind)
+    with pytest.raises(PluginLoadError, match=rf"transship-future.*version {version} of the hooks") as caught:
+        ask(PluginManager(), "future")
+    assert caught.value.distribution == "transship-future"
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def test_plugin_for_other_hooks_stops_nobody_else(site):
+    site.add("transship-future", f"transship_hook_version = {HOOK_VERSION + 1}", "future")
+    manager = PluginManager()
+    with pytest.raises(PluginLoadError):
+        manager.transport("future")
+    assert manager.transport("oci").name == "oci"
+
+
+def test_plugin_in_the_process_for_other_hooks_is_refused_when_it_is_registered():
+    class Future(Offering):
+        transship_hook_version = HOOK_VERSION + 1
+
+    manager = PluginManager()
+    with pytest.raises(PluginError, match=f"Future.*version {HOOK_VERSION + 1} of the hooks"):
+        manager.register(Future(MemoryTransport()))
+    assert "memory" not in manager.names("transports")
 
 
 def test_plugin_may_name_the_version_of_the_hooks(site):
-    site.add("transship-now", "transship_hook_version = 1\n" + _TRANSPORT.format(names=["now"]), "now")
+    site.add("transship-now", f"transship_hook_version = {HOOK_VERSION}\n" + _TRANSPORT.format(names=["now"]), "now")
     assert PluginManager().transport("now").name == "now"
+
+
+_HOOKS = sorted(name for name in vars(hookspecs) if name.startswith("transship_"))
+
+
+@pytest.mark.parametrize("name", _HOOKS)
+def test_hook_may_grow_an_argument_without_breaking_the_plugins_that_are_there(monkeypatch, name):
+    """Every implementation takes the arguments it was written for, whatever the hook has gained since."""
+    today = inspect.signature(getattr(hookspecs, name)).parameters
+    grown, plugins = {}, []
+    exec(f"def {name}({', '.join([*today, 'added_later'])}): ...", grown)  # noqa: S102 - signatures made from names
+    specification = HookspecMarker("transship")(grown[name])
+    monkeypatch.setattr("transship.discovery.hookspecs", SimpleNamespace(**{name: specification}))
+    manager, heard = PluginManager(), []
+    for taken in (list(today), []):
+        plugin = {"heard": heard}
+        exec(f"def {name}({', '.join(taken)}): heard.append(dict({', '.join(f'{n}={n}' for n in taken)}))", plugin)  # noqa: S102
+        plugins.append(SimpleNamespace(**{name: hookimpl(plugin[name])}))
+        manager.register(plugins[-1])
+    getattr(manager.hook, name)(**dict.fromkeys(today, "a value"), added_later="something new")
+    assert heard == [{}, dict.fromkeys(today, "a value")]
+
+
+def test_plugin_that_wants_an_argument_which_its_hook_lacks_is_named_and_refused(site):
+    source = "from transship import hookimpl\n@hookimpl\ndef transship_event(event, added_later): pass\n"
+    site.add("transship-eager", source, "eager", kind="extensions")
+    (error,) = PluginManager().load_extensions()
+    assert error.distribution == "transship-eager"
+    assert "added_later" in str(error)
 
 
 def test_misspelt_hook_is_refused(site):

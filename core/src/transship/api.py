@@ -57,6 +57,7 @@ __all__ = [
     "open_signer",
     "raw_manifest",
     "sync",
+    "tag_digests",
     "verify",
 ]
 

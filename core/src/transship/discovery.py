@@ -79,6 +79,11 @@ class PluginManager(pluggy.PluginManager):
 
     def register(self, plugin: object, name: str | None = None) -> str | None:
         """Add a plugin that is no entry point; raise ``PluginError`` if it does not fit the hooks."""
+        version = getattr(plugin, "transship_hook_version", HOOK_VERSION)
+        if version != HOOK_VERSION:
+            raise PluginError(
+                f"{name or plugin!r} was written for version {version} of the hooks, this transship has {HOOK_VERSION}"
+            )
         try:
             registered = super().register(plugin, name)
             self.check_pending()
@@ -216,14 +221,6 @@ class PluginManager(pluggy.PluginManager):
                 f"{owner}: its {kind[:-1]} {entry.name!r} cannot be loaded: {type(error).__name__}: {error}",
                 distribution=owner,
             ) from error
-        version = getattr(plugin, "transship_hook_version", HOOK_VERSION)
-        if version != HOOK_VERSION:
-            owner = _distribution(entry)
-            raise PluginLoadError(
-                f"{owner}: its {kind[:-1]} {entry.name!r} was written for version {version} of the hooks, "
-                f"this transship has {HOOK_VERSION}",
-                distribution=owner,
-            )
         if self.is_registered(plugin):
             return plugin
         self._entry_of[id(plugin)] = entry

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from transship.cli.application import Application
     from transship.discovery import PluginEntry
     from transship.plugin.compression import Compression
+    from transship.plugin.executor import ExecutorFactory
+    from transship.plugin.mechanism import SignatureMechanism
     from transship.plugin.transport import Transport
 
 
@@ -64,6 +66,10 @@ def _facts(app: Application, kind: str, name: str) -> dict[str, Any]:
         facts = _transport_facts(app.manager.transport(name))
     elif kind == "compressions":
         facts = _compression_facts(app.manager.compression(name))
+    elif kind == "signatures":
+        facts = _mechanism_facts(app.manager.signature_mechanism(name))
+    elif kind == "executors":
+        facts = _executor_facts(app.manager.executor(name))
     else:
         facts = {"help": app.manager.command(name).get_short_help_str(200)}
     origin = next((entry for entry in app.manager.entries() if (entry.kind, entry.name) == (kind, name)), None)
@@ -100,6 +106,28 @@ def _compression_facts(compression: Compression) -> dict[str, Any]:
     }
 
 
+def _mechanism_facts(mechanism: SignatureMechanism) -> dict[str, Any]:
+    from transship.plugin.mechanism import SignatureMechanism as Base
+
+    can = {
+        "verify": bool(mechanism.requirement_types),
+        "sign": bool(mechanism.signing_methods),
+        "store": type(mechanism).open_store is not Base.open_store,
+    }
+    return {
+        "can": [verb for verb, is_so in can.items() if is_so],
+        "policy requirements": list(mechanism.requirement_types),
+        "ways to sign": list(mechanism.signing_methods),
+    }
+
+
+def _executor_facts(executor: ExecutorFactory) -> dict[str, Any]:
+    return {
+        "runs jobs": "elsewhere" if executor.runs_elsewhere else "in this process",
+        "address": "needed" if executor.needs_address else "not needed",
+    }
+
+
 def _paragraphs(facts: Mapping[str, Any]) -> str:
     lines = []
     for name, value in facts.items():
@@ -107,7 +135,7 @@ def _paragraphs(facts: Mapping[str, Any]) -> str:
             lines.append(f"{name}:{'' if value else ' none'}")
             lines += [f"    {key}: {text}" for key, text in value.items()]
         else:
-            lines.append(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+            lines.append(f"{name}: {(', '.join(value) or 'none') if isinstance(value, list) else value}")
     return "\n".join(lines)
 
 
