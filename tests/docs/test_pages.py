@@ -116,7 +116,7 @@ def test_the_main_job_of_the_readme_runs_and_runs_again(workplace, environment):
 def test_the_readme_holds_one_test_command_that_ends_with_the_tests():
     (block,) = [block for block in blocks_of(ROOT / "README.md") if block.marker == "test command"]
     assert block.language == "sh"
-    assert block.code.endswith("-e lint,types,imports,py,fuzz\n")
+    assert block.code.endswith("-e lint,types,imports,docs,py,fuzz\n")
 
 
 def listings() -> list:

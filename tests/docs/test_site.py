@@ -1,0 +1,81 @@
+"""The site of the pages: it is whole, needs nothing from elsewhere, and what is wrong in a page fails its build."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WRONG = {
+    "how-to/wrong-page.md": "[no page](nowhere.md)",
+    "how-to/wrong-heading.md": "[no heading](push-and-pull.md#nowhere)",
+    "how-to/wrong-own-heading.md": "[no heading](#nowhere)",
+    "how-to/wrong-file.md": "[no file](../examples/nowhere.json)",
+    "how-to/wrong-file-elsewhere.md": "[no file](../../nowhere.txt)",
+    "how-to/wrong-picture.md": "![no picture](nowhere.png)",
+    "how-to/wrong-language.md": "```no-language\ntext\n```",
+    "how-to/wrong-directive.md": "```{nowhere}\ntext\n```",
+    "forgotten.md": "in no section",
+    "how-to/deep/forgotten.md": "too deep for its section",
+}
+_REMOTE = re.compile(
+    r"""<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=["'](?:https?:)?//|(?:@import\s|url\()["']?(?:https?:)?//"""
+)
+
+
+def build(docs: Path, site: Path) -> subprocess.CompletedProcess:
+    strictly = ["-W", "-n", "--keep-going", "-q", "-E", "-d", site.with_suffix(".doctrees")]
+    command = [sys.executable, "-m", "sphinx", *strictly, docs, site]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    site = tmp_path_factory.mktemp("site") / "html"
+    built = build(ROOT / "docs", site)
+    assert (built.returncode, built.stderr) == (0, "")
+    return site
+
+
+def test_every_page_is_in_the_navigation(site):
+    start = (site / "README.html").read_text(encoding="utf-8")
+    pages = [page.relative_to(site) for page in site.glob("*/**/*.html") if page.parts[len(site.parts)][0] != "_"]
+    assert len(pages) > 30
+    assert [str(page) for page in pages if f'<a class="reference internal" href="{page}">' not in start] == []
+
+
+def test_the_site_needs_nothing_from_elsewhere(site):
+    files = [path for path in site.rglob("*") if path.suffix in {".html", ".css"}]
+    assert [str(path) for path in files if _REMOTE.search(path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        '<script src="https://cdn.example.com/x.js">',
+        '<link rel="stylesheet" href="//cdn.example.com/x.css">',
+        "@import 'https://fonts.example.com/x.css'",
+        "src: url(//fonts.example.com/x.woff2)",
+    ],
+)
+def test_what_would_come_from_elsewhere_is_noticed(resource):
+    assert _REMOTE.search(resource)
+
+
+def test_what_is_wrong_in_a_page_fails_the_build(tmp_path):
+    docs = tmp_path / "docs"
+    kept = ("conf.py", "site", "README.md", "explanation", "how-to", "reference", "tutorial", "examples")
+    shutil.copytree(
+        ROOT / "docs", docs, ignore=lambda folder, names: set(names) - {*kept} if folder == str(ROOT / "docs") else ()
+    )
+    for path, text in WRONG.items():
+        (docs / path).parent.mkdir(exist_ok=True)
+        (docs / path).write_text(f"# A page\n\n{text}\n")
+    built = build(docs, tmp_path / "html")
+    assert built.returncode != 0
+    assert [path for path in WRONG if f"{docs / path}:" not in built.stderr] == []
