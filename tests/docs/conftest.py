@@ -2,18 +2,24 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
 import pytest
+import trustme
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from docs_pages import REGISTRIES, Place
 
 from transship.testing.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = [ROOT / "docs" / "examples" / name for name in ("transship-example", "transship-seal")]
-REGISTRIES = ("registry.example.com", "mirror.example.com")
 PASSWORD = "open sesame"  # noqa: S105 - of a registry that lives as long as a test
 
 
@@ -23,7 +29,8 @@ def workplace(tmp_path):
     shutil.copytree(ROOT / "docs" / "examples", tmp_path / "docs" / "examples")
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)
-    _program(programs / "transship", f'exec "{sys.executable}" -m transship "$@"')
+    for name in ("transship", "dask"):
+        _program(programs / name, f'exec "{sys.executable}" -m {name} "$@"')
     return tmp_path
 
 
@@ -35,47 +42,79 @@ def environment(workplace):
     runtime.mkdir()
     kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TMPDIR") if name in os.environ}
     path = f"{workplace / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    return {**kept, "PATH": path, "HOME": str(home), "XDG_RUNTIME_DIR": str(runtime), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """A certificate of the registries, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "registry.crt", folder / "registry.key"
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    names = ["-subj", "/CN=example", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command = ["openssl", "req", "-x509", *kind, *names, "-keyout", key, "-out", certificate]
-    subprocess.run(command, check=True, capture_output=True)
-    return certificate, key
+    places = {"PATH": path, "HOME": str(home), "XDG_RUNTIME_DIR": str(runtime)}
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as gnupg:  # a socket's name must be short
+        yield {**kept, **places, "GNUPGHOME": gnupg, "PYTHONDONTWRITEBYTECODE": "1"}
+        subprocess.run(["gpgconf", "--homedir", gnupg, "--kill", "all"], check=False)
 
 
 @pytest.fixture
-def registries(certificate):
-    """Registries by the names that pages give them: everybody may read there, and ann may do everything."""
+def place(workplace, environment):
+    return Place(workplace, environment)
+
+
+@pytest.fixture
+def place_with_examples(workplace, environment, tmp_path_factory):
+    """After the example distributions were installed."""
+    site = tmp_path_factory.mktemp("site")
+    for example in EXAMPLES:
+        _install(example, site)
+    return Place(workplace, {**environment, "PYTHONPATH": str(site)})
+
+
+@pytest.fixture(scope="session")
+def authority():
+    """Who signs the certificates of registries and of people."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def certificate(authority, tmp_path_factory):
+    """A certificate of the registries, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    issued = authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(folder / "registry.crt")
+    issued.private_key_pem.write_to_path(folder / "registry.key")
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    return folder / "registry.crt", folder / "registry.key"
+
+
+@pytest.fixture
+def place_with_registries(workplace, environment, certificate):
+    """With registries by the names that pages give them, whose certificate the machine trusts.
+
+    Everybody may read there, and ann may do everything.
+    """
     running = {}
     try:
         for name in REGISTRIES:
             running[name] = Registry(tls=certificate, auth="bearer", users={"ann": PASSWORD}, anonymous=("pull",))
-        yield running
+        trusted = {"SSL_CERT_FILE": str(certificate[0].with_name("ca.crt")), "REGISTRY_PASSWORD": PASSWORD}
+        hosts = {name: registry.host for name, registry in running.items()}
+        yield Place(workplace, {**environment, **trusted}, hosts)
     finally:
         for registry in running.values():
             registry.close()
 
 
 @pytest.fixture
-def registry_environment(environment, certificate):
-    """The environment of a reader whose machine trusts the registries' certificate."""
-    return {**environment, "SSL_CERT_FILE": str(certificate[0]), "REGISTRY_PASSWORD": PASSWORD}
+def place_with_client_certificates(workplace, environment, authority, certificate):
+    """With a registry that nobody reaches without a certificate, and what its owner gave ann."""
+    issued = authority.issue_cert("ann@example.com")
+    issued.cert_chain_pems[0].write_to_path(workplace / "ann.cert")
+    issued.private_key_pem.write_to_path(workplace / "ann.key")
+    shutil.copy(certificate[0].with_name("ca.crt"), workplace)
+    with Registry(tls=certificate, client_ca=workplace / "ca.crt") as registry:
+        yield Place(workplace, environment, {"registry.example.com": registry.host})
 
 
 @pytest.fixture
-def installed_examples(tmp_path_factory, environment):
-    """The environment, as it is after the example distributions were installed."""
-    site = tmp_path_factory.mktemp("site")
-    for example in EXAMPLES:
-        _install(example, site)
-    return {**environment, "PYTHONPATH": str(site)}
+def place_with_scheduler(place_with_registries):
+    """With a free port on this machine in the place of a scheduler's."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    scheduler = {"scheduler.example.com:8786": f"127.0.0.1:{port}", "--port 8786": f"--port {port}"}
+    return place_with_registries._replace(hosts={**place_with_registries.hosts, **scheduler})
 
 
 def _install(example: Path, site: Path) -> None:
