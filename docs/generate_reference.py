@@ -1,8 +1,8 @@
-"""Writes the tables of flags in ``docs/reference/commands`` from what the commands say about themselves.
+"""Writes usage and flags into ``docs/reference/commands``, from what the commands say about themselves.
 
     python3 docs/generate_reference.py
 
-In each page, what stands between the two markers is replaced; the rest is left alone.
+In each page, what stands between a marker and its end is replaced; the rest is left alone.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import click
 from transship.cli.options import global_options
 from transship.discovery import PluginManager
 
-BEGIN = "<!-- flags: written by docs/generate_reference.py -->"
-END = "<!-- end of flags -->"
 COMMANDS = Path(__file__).parent / "reference" / "commands"
 GLOBAL_PAGE = "global-flags"
 
@@ -34,11 +32,25 @@ def page_of(name: str) -> Path:
 def updated(name: str) -> str:
     """What the page of ``name`` should say."""
     page = page_of(name).read_text(encoding="utf-8")
-    before, found_begin, rest = page.partition(BEGIN)
-    _, found_end, after = rest.partition(END)
+    if name != GLOBAL_PAGE:
+        page = _replaced(page, "usage", _usage(name), page_of(name))
+    return _replaced(page, "flags", _table(_options(name)), page_of(name))
+
+
+def _replaced(page: str, what: str, text: str, path: Path) -> str:
+    begin, end = f"<!-- {what}: written by docs/generate_reference.py -->", f"<!-- end of {what} -->"
+    before, found_begin, rest = page.partition(begin)
+    _, found_end, after = rest.partition(end)
     if not (found_begin and found_end):
-        raise SystemExit(f"{page_of(name)}: the markers are missing")
-    return f"{before}{BEGIN}\n\n{_table(_options(name))}\n\n{END}{after}"
+        raise SystemExit(f"{path}: the page needs the lines {begin} and {end}")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
+
+
+def _usage(name: str) -> str:
+    command = PluginManager().command(name)
+    context = command.context_class(command, info_name=f"transship {name}")
+    pieces = [context.command_path, *command.collect_usage_pieces(context)]
+    return f"```text\n{' '.join(pieces).rstrip()}\n```"
 
 
 def _options(name: str) -> list[click.Option]:
