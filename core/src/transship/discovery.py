@@ -6,9 +6,9 @@ import threading
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import importlib_metadata
 import pluggy
 
+from transship.declarations import Declaration, declarations
 from transship.errors import (
     DuplicatePluginError,
     InvalidReferenceError,
@@ -70,10 +70,10 @@ class PluginManager(pluggy.PluginManager):
         super().__init__("transship")
         self.add_hookspecs(hookspecs)
         self._disabled = frozenset(disabled)
-        self._declared: list[importlib_metadata.EntryPoint] | None = None
+        self._declared: list[Declaration] | None = None
         self._offers: dict[tuple[str, str], list[_Offer]] = {}
         self._asked: set[tuple[str, int]] = set()
-        self._entry_of: dict[int, importlib_metadata.EntryPoint] = {}
+        self._entry_of: dict[int, Declaration] = {}
         self._broken: dict[tuple[str, int], PluginLoadError] = {}
         self._lock = threading.RLock()
 
@@ -153,9 +153,9 @@ class PluginManager(pluggy.PluginManager):
     def entries(self) -> Iterator[PluginEntry]:
         """Every declared plugin of every kind, sorted, without loading anything."""
         for kind in KINDS:
-            for entry in sorted(self._entries(kind), key=lambda entry: (entry.name, _distribution(entry))):
+            for entry in sorted(self._entries(kind), key=lambda entry: (entry.name, entry.distribution)):
                 loaded = self.has_plugin(f"transship.{kind}:{entry.name}")
-                yield PluginEntry(kind, entry.name, _distribution(entry), _version(entry), entry.value, loaded)
+                yield PluginEntry(kind, entry.name, entry.distribution, entry.version, entry.value, loaded)
 
     def load_extensions(self) -> list[PluginLoadError]:
         """Load what is loaded at every start. The errors of broken ones are returned; the others go on working."""
@@ -203,20 +203,20 @@ class PluginManager(pluggy.PluginManager):
         if not entries:
             raise self._unknown(kind, name)
         if len(entries) > 1:
-            raise _doubled(kind, name, [_distribution(entry) for entry in entries])
+            raise _doubled(kind, name, [entry.distribution for entry in entries])
         plugin = self._load(kind, entries[0])
         self._ask_registered(kind)
         if (kind, id(plugin)) in self._broken:
             raise self._broken[kind, id(plugin)]
         if (kind, name) not in self._offers:
-            owner = _distribution(entries[0])
+            owner = entries[0].distribution
             raise PluginLoadError(f"{owner} offers no {kind[:-1]} named {name!r}", distribution=owner)
 
-    def _load(self, kind: str, entry: importlib_metadata.EntryPoint) -> object:
+    def _load(self, kind: str, entry: Declaration) -> object:
         try:
             plugin = entry.load()
         except Exception as error:
-            owner = _distribution(entry)
+            owner = entry.distribution
             raise PluginLoadError(
                 f"{owner}: its {kind[:-1]} {entry.name!r} cannot be loaded: {type(error).__name__}: {error}",
                 distribution=owner,
@@ -227,7 +227,7 @@ class PluginManager(pluggy.PluginManager):
         try:
             self.register(plugin, f"transship.{kind}:{entry.name}")
         except PluginError as error:
-            owner = _distribution(entry)
+            owner = entry.distribution
             raise PluginLoadError(f"{owner}: {error}", distribution=owner) from error
         return plugin
 
@@ -266,23 +266,19 @@ class PluginManager(pluggy.PluginManager):
     def _owner(self, plugin: object) -> str:
         """Who to name when ``plugin`` is at fault. Reading metadata is costly, so only then."""
         entry = self._entry_of.get(id(plugin))
-        return _distribution(entry) if entry is not None else self.get_name(plugin) or repr(plugin)
+        return entry.distribution if entry is not None else self.get_name(plugin) or repr(plugin)
 
-    def _may_offer(self, kind: str, name: str, entry: importlib_metadata.EntryPoint | None) -> bool:
+    def _may_offer(self, kind: str, name: str, entry: Declaration | None) -> bool:
         """What is disabled stays away, and no entry point takes a name that is declared for another module."""
         if self._is_disabled(kind, name):
             return False
         declared = {other.value for other in self._entries(kind) if other.name == name}
         return entry is None or not declared or entry.value in declared
 
-    def _entries(self, kind: str) -> list[importlib_metadata.EntryPoint]:
+    def _entries(self, kind: str) -> list[Declaration]:
         if self._declared is None:
-            self._declared = list(_declared())
-        return [
-            entry
-            for entry in self._declared
-            if entry.group == f"transship.{kind}" and not self._is_disabled(kind, entry.name)
-        ]
+            self._declared = list(declarations())
+        return [entry for entry in self._declared if entry.kind == kind and not self._is_disabled(kind, entry.name)]
 
     def _is_disabled(self, kind: str, name: str) -> bool:
         return name in self._disabled or f"{kind}:{name}" in self._disabled
@@ -313,28 +309,3 @@ def _doubled(kind: str, name: str, owners: Collection[str]) -> DuplicatePluginEr
     return DuplicatePluginError(
         f"{kind[:-1]} {name!r} is offered by {' and by '.join(sorted(owners))}: uninstall one of them"
     )
-
-
-def _declared() -> Iterator[importlib_metadata.EntryPoint]:
-    """Every entry point of every transship group.
-
-    Only the files that declare entry points are read, as metadata are costly to parse. A distribution that is found
-    twice on the path declares the same modules twice, and counts once.
-    """
-    seen = set()
-    for distribution in importlib_metadata.distributions():
-        if "[transship." not in (distribution.read_text("entry_points.txt") or ""):
-            continue
-        for entry in distribution.entry_points:
-            identity = (entry.group, entry.name, entry.value)
-            if entry.group.startswith("transship.") and identity not in seen:
-                seen.add(identity)
-                yield entry
-
-
-def _distribution(entry: importlib_metadata.EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else entry.value
-
-
-def _version(entry: importlib_metadata.EntryPoint) -> str:
-    return entry.dist.version if entry.dist is not None else ""
