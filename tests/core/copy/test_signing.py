@@ -158,7 +158,7 @@ class TestAcceptance:
             remove_index_signatures=True,
         )
         with pytest.raises(CopyError, match="invalidate signatures"):
-            sealing.copy(options=replace(options, remove_index_signatures=False))
+            sealing.copy(options=options._replace(remove_index_signatures=False))
         sealing.copy(options=options)
         arm64 = index.instances[1].digest
         assert target.stored == {arm64: signatures[arm64]}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -20,8 +19,7 @@ _Callback = TypeVar("_Callback", bound=Callable[..., Any])
 DEFAULT_TEMPORARY_DIRECTORY = "/var/tmp"  # noqa: S108 - where skopeo puts big files
 
 
-@dataclass(frozen=True)
-class GlobalOptions:
+class GlobalOptions(NamedTuple):
     """The flags that every command takes. Times in seconds, 0: none."""
 
     command_timeout: float = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +99,10 @@ def written_report(path: str, report: CopyReport) -> Iterator[None]:
 
 def requirements_json(verdicts: Sequence[RequirementVerdict]) -> list[dict[str, Any]]:
     """What each requirement says, and what it makes of each signature."""
-    return [asdict(verdict) for verdict in verdicts]
+    return [
+        {**verdict._asdict(), "signatures": [signature._asdict() for signature in verdict.signatures]}
+        for verdict in verdicts
+    ]
 
 
 def _judgement(event: ImageJudged) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from transship.copy.blobs import put_bytes, read_config
@@ -40,13 +39,6 @@ from transship.plugin.signature import Signature
 from transship.plugin.transport import RawManifest
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenImage(WrittenManifest):
-    """The manifest that one target received. ``compressions`` are those of the layers as they are there."""
-
-    compressions: frozenset[str]
-
-
 class AcceptedInstance(NamedTuple):
     """One image that the policy accepts. ``instance`` is its digest if the source has it as a member of an index."""
 
@@ -73,7 +65,7 @@ def accept_instance(session: Session, raw: RawManifest, instance: Digest | None)
     return AcceptedInstance(raw, image, instance)
 
 
-def copy_instance(session: Session, accepted: AcceptedInstance, *, as_member: bool) -> list[WrittenImage]:
+def copy_instance(session: Session, accepted: AcceptedInstance, *, as_member: bool) -> list[WrittenManifest]:
     """Copy one image to every target. ``as_member``: the targets get it as a member of an index, too."""
     raw, image, instance = accepted
     signatures = kept_signatures(session, image, of_index=False)
@@ -102,11 +94,11 @@ def copy_instance(session: Session, accepted: AcceptedInstance, *, as_member: bo
 
 def _planned(
     session: Session, target: Target, raw: RawManifest, manifest: ImageManifest, config: bytes | None
-) -> WrittenImage:
+) -> WrittenManifest:
     """What a dry run knows: converting may need what only reading the layers tells."""
     if config is not None and manifest.config is not None:
         put_bytes(session, target, config, manifest.config, is_config=True)
-    return WrittenImage(raw.data, manifest.media_type, manifest_digest(raw.data, manifest.media_type), frozenset())
+    return WrittenManifest(raw.data, manifest.media_type, manifest_digest(raw.data, manifest.media_type))
 
 
 def lock_reason(session: Session, target: Target, signatures: Sequence[Signature], hint: str = "") -> str:
@@ -171,7 +163,7 @@ def _finish(
     layers: list[WrittenLayer],
     signatures: Sequence[Signature],
     instance: Digest | None,
-) -> WrittenImage:
+) -> WrittenManifest:
     """Config, manifest and signatures of one target, trying other manifest types where that may help."""
     failures = []
     for media_type in (work.types.preferred, *work.types.fallbacks):
@@ -232,7 +224,7 @@ def _put_image(
     updated: UpdatedImage,
     layers: list[WrittenLayer],
     instance: Digest | None,
-) -> WrittenImage:
+) -> WrittenManifest:
     for blob in updated.extra_blobs:
         put_bytes(session, target, blob, _described(blob), is_config=False)
     if updated.config is not None and updated.config_descriptor is not None:
@@ -249,7 +241,7 @@ def _put_image(
     except (TransshipError, OSError) as error:
         raise failure("writing manifest", error, operation="manifest", side="destination") from error
     compressions = frozenset(layer.compression for layer in layers if layer.compression)
-    return WrittenImage(data, updated.media_type, digest, compressions)
+    return WrittenManifest(data, updated.media_type, digest, compressions)
 
 
 def _described(data: bytes) -> Descriptor:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from transship.copy.image import AcceptedInstance, WrittenImage, accept_instance, copy_instance, lock_reason
+from transship.copy.image import AcceptedInstance, accept_instance, copy_instance, lock_reason
 from transship.copy.plan import TypePlan, plan_index_type, takes_indexes
 from transship.copy.selection import chosen_positions
 from transship.copy.session import Session, Target, failure
-from transship.copy.signing import kept_signatures, put_signatures, require_policy, source_image
+from transship.copy.signing import WrittenManifest, kept_signatures, put_signatures, require_policy, source_image
 from transship.errors import CopyError, InvalidManifestError, ManifestRejectedError, TransshipError, UnsupportedError
 from transship.image.annotation import annotated
 from transship.image.descriptor import Descriptor
@@ -22,7 +22,7 @@ _TOTAL_LIMIT = 64 << 20
 _SIGNED_HINT = "; consider removing them from the multi-platform list"
 
 
-def copy_index(session: Session, index: Index) -> list[WrittenImage]:
+def copy_index(session: Session, index: Index) -> list[WrittenManifest]:
     """Copy the chosen instances of an index, then the index itself, to every target."""
     for target in session.targets:
         if not takes_indexes(target.traits.manifest_types):
@@ -77,7 +77,7 @@ def _plan(session: Session, index: Index, target: Target, signed: bool) -> tuple
     return (TypePlan(plan.preferred) if lock else plan), lock
 
 
-def _copy_instances(session: Session, index: Index, positions: Sequence[int]) -> dict[int, list[WrittenImage]]:
+def _copy_instances(session: Session, index: Index, positions: Sequence[int]) -> dict[int, list[WrittenManifest]]:
     session.emit(IndexStarted(session.image, len(positions), len(index.instances)))
     accepted = accept_instances(session, [index.instances[position].descriptor for position in positions])
     written = {}
@@ -111,15 +111,15 @@ def _naming_instance(number: int, total: int) -> Iterator[None]:
         raise failure(f"copying image {number}/{total} from manifest list", error, operation="copy") from error
 
 
-def _edit(image: WrittenImage) -> Edit:
+def _edit(image: WrittenManifest) -> Edit:
     return Edit(image.digest, len(image.manifest), image.media_type, "zstd" in image.compressions)
 
 
 def _put_index(
     session: Session, target: Target, index: Index, plan: TypePlan, lock: str, edits: dict[int, Edit]
-) -> WrittenImage:
+) -> WrittenManifest:
     if session.options.dry_run:
-        return WrittenImage(index.data, index.media_type, manifest_digest(index.data), frozenset())
+        return WrittenManifest(index.data, index.media_type, manifest_digest(index.data))
     keep = set(edits) if session.options.strip_sparse_index else None
     changed = edited(index, edits, keep=keep, annotate_zstd=not lock)
     if lock and changed != index.data:
@@ -141,7 +141,7 @@ def _put_index(
     )
 
 
-def _put_index_as(session: Session, target: Target, index: Index, data: bytes, media_type: str) -> WrittenImage:
+def _put_index_as(session: Session, target: Target, index: Index, data: bytes, media_type: str) -> WrittenManifest:
     if media_type != index.media_type:
         data = converted_index(parse_index(data, index.media_type), media_type, session.machine).data
     if session.options.annotations:
@@ -152,4 +152,4 @@ def _put_index_as(session: Session, target: Target, index: Index, data: bytes, m
         raise
     except (TransshipError, OSError) as error:
         raise failure("writing manifest list", error, operation="manifest", side="destination") from error
-    return WrittenImage(data, media_type, manifest_digest(data), frozenset())
+    return WrittenManifest(data, media_type, manifest_digest(data))

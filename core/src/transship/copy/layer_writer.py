@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from transship.copy.pipeline import ahead
 from transship.copy.plan import LayerAction, LayerTask, plan_layer, recipe
@@ -22,8 +22,7 @@ _OPERATIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class LayerWriter:
+class LayerWriter(NamedTuple):
     """Writes one layer to one target."""
 
     session: Session

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from transship.image.digest import Digest
@@ -22,8 +21,7 @@ class MultiArch(enum.Enum):
     PLATFORMS = "platforms"
 
 
-@dataclass(frozen=True, slots=True)
-class CopyOptions:
+class CopyOptions(NamedTuple):
     """How to copy. Holds no secret and no open resource, so that it can travel to another process.
 
     ``platform``: which instance of an index is wanted. ``platforms``: which ones, with ``MultiArch.PLATFORMS``.
@@ -40,7 +38,7 @@ class CopyOptions:
     """
 
     multi_arch: MultiArch = MultiArch.SYSTEM
-    platform: PlatformRequest = field(default_factory=PlatformRequest)
+    platform: PlatformRequest = PlatformRequest()
     platforms: tuple[Platform, ...] = ()
     strip_sparse_index: bool = False
     manifest_type: str = ""
@@ -51,7 +49,7 @@ class CopyOptions:
     compress_level: int | None = None
     force_compress_format: bool = False
     parallel_blobs: int = 0
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = {}
     dry_run: bool = False
     require_signed: bool = False
     referrers: bool = False

@@ -40,7 +40,7 @@ def options_with_referrers(options: CopyOptions) -> CopyOptions:
     }
     if conflict := next((flag for flag, value in changes.items() if value), ""):
         raise UnsupportedError(f"--referrers keeps the image as it is, so it cannot be used with {conflict}")
-    return replace(options, preserve_digests=True)
+    return options._replace(preserve_digests=True)
 
 
 def require_referrer_support(session: Session) -> None:
@@ -141,7 +141,7 @@ def _accept(session: Session, raw: RawManifest, digest: Digest) -> AcceptedInsta
         # A policy that wants signatures cannot want them of signatures. But no image may come in that it would refuse.
         if not _was_refused(error) or not is_attached_data(session.source, raw):
             raise
-        options = replace(session.options, require_signed=False)
+        options = session.options._replace(require_signed=False)
         return accept_instance(replace(session, policy=ACCEPT_ALL, options=options), raw, digest)
 
 

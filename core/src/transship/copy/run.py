@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from transship.copy.flights import BlobFlights
-from transship.copy.image import WrittenImage, accept_instance, copy_instance
+from transship.copy.image import accept_instance, copy_instance
 from transship.copy.index import copy_index, read_instance
 from transship.copy.options import CopyOptions, CopyResult, MultiArch
 from transship.copy.referrers import copy_referrers, options_with_referrers, require_referrer_support
 from transship.copy.session import Observer, Session, Target, failure
 from transship.copy.signers import SharedSigner
-from transship.copy.signing import require_signable
+from transship.copy.signing import WrittenManifest, require_signable
 from transship.discovery import PluginManager
 from transship.errors import ContentMismatchError, CopyError, TransshipError
 from transship.image.identification import guess_media_type, manifest_digest, normalized_media_type
@@ -115,7 +115,7 @@ def read_top(reference: Reference, source: Source) -> RawManifest:
     return RawManifest(raw.data, normalized_media_type(media_type))
 
 
-def _copy(session: Session) -> list[WrittenImage]:
+def _copy(session: Session) -> list[WrittenManifest]:
     raw = read_top(session.reference, session.source)
     session.emit(ImageStarted(session.image, manifest_digest(raw.data, raw.media_type), raw.media_type))
     if raw.media_type not in INDEX_TYPES:
@@ -144,7 +144,7 @@ def _commit(target: Target) -> None:
         raise failure("committing the finished image", error, operation="commit", side="destination") from error
 
 
-def _finished(session: Session, target: Target, image: WrittenImage) -> CopyResult:
+def _finished(session: Session, target: Target, image: WrittenManifest) -> CopyResult:
     if not session.options.dry_run:
         session.emit(ImageFinished(session.image, str(target.reference), image.digest))
     return CopyResult(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from transship.copy.session import Session, Target, failure
 from transship.errors import CopyError, InvalidReferenceError, PolicyRejectedError, SignatureError, TransshipError
@@ -24,13 +25,13 @@ from transship.plugin.transport import RawManifest, Reference, Source
 from transship.policy.evaluation import judge, require_accepted
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenManifest:
-    """A manifest or index as one target has it."""
+class WrittenManifest(NamedTuple):
+    """A manifest or index as one target has it. ``compressions`` are those of its layers, of an index none."""
 
     manifest: bytes
     media_type: str
     digest: Digest
+    compressions: frozenset[str] = frozenset()
 
 
 def untrusted_image(

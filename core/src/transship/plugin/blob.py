@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from transship.errors import ContentMismatchError, TransshipError
 from transship.image.descriptor import Descriptor
@@ -115,8 +114,7 @@ class ContinuedContent(Content):
             self.beginning.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(NamedTuple):
     """What is known of bytes that are still being made. ``digest`` is None and ``size`` -1 where unknown."""
 
     media_type: str = ""

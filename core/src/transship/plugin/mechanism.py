@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from transship.errors import SignatureError, UnsupportedError
 from transship.image.digest import Digest
@@ -43,8 +43,7 @@ class UntrustedImage:
         return manifest_digest(self.manifest, self.media_type, digest.algorithm) == digest
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureVerdict:
+class SignatureVerdict(NamedTuple):
     """What a requirement makes of one signature.
 
     ``signer`` says who made it, in words of the mechanism (a fingerprint, an e-mail address), ``""`` if that was not
@@ -58,8 +57,7 @@ class SignatureVerdict:
     identity: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RequirementVerdict:
+class RequirementVerdict(NamedTuple):
     """Whether a requirement accepts an image; ``reason`` says why not. ``signatures`` are those that it looked at."""
 
     type: str

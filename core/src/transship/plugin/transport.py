@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from transship.errors import UnsupportedError
@@ -54,8 +54,7 @@ class LayerCompression(enum.Enum):
     DECOMPRESS = "decompress"
 
 
-@dataclass(frozen=True, slots=True)
-class DestinationTraits:
+class DestinationTraits(NamedTuple):
     """What a destination takes.
 
     ``manifest_types`` are the media types it accepts, preferred first, indexes included; None: any.
@@ -69,7 +68,7 @@ class DestinationTraits:
     accepts_foreign_urls: bool = False
     parallel: bool = True
     refuses_signatures: str = ""
-    refuses_formats: Mapping[str, str] = field(default_factory=dict)
+    refuses_formats: Mapping[str, str] = {}
 
 
 class TransportOption(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from transship.errors import InvalidReferenceError, PolicyError, PolicyRejectedError, TransshipError
@@ -81,10 +80,10 @@ def _judged(
 def _in_lines(verdict: RequirementVerdict) -> RequirementVerdict:
     """The verdict with each text on one line, as much of it comes from whoever wrote the signatures."""
     signatures = tuple(
-        replace(each, reason=_line(each.reason), signer=_line(each.signer), identity=_line(each.identity))
+        each._replace(reason=_line(each.reason), signer=_line(each.signer), identity=_line(each.identity))
         for each in verdict.signatures
     )
-    return replace(verdict, reason=_line(verdict.reason), signatures=signatures)
+    return verdict._replace(reason=_line(verdict.reason), signatures=signatures)
 
 
 def _line(text: str) -> str:

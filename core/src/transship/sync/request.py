@@ -202,8 +202,8 @@ def _jobs_of(
 
 def _options(options: CopyOptions, settings: SourceSettings) -> CopyOptions:
     if settings.platforms:
-        options = replace(options, multi_arch=MultiArch.PLATFORMS, platforms=settings.platforms)
-    return options if settings.referrers is None else replace(options, referrers=settings.referrers)
+        options = options._replace(multi_arch=MultiArch.PLATFORMS, platforms=settings.platforms)
+    return options if settings.referrers is None else options._replace(referrers=settings.referrers)
 
 
 def _beginner(request: SyncRequest, factory: ExecutorFactory, workplace: Workplace, observer: SyncObserver) -> Begin:
