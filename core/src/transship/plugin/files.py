@@ -7,7 +7,6 @@ import errno
 import fcntl
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -90,7 +89,8 @@ class TemporaryFile:
 @contextlib.contextmanager
 def temporary_in(folder: str | os.PathLike[str], name: str = "transship") -> Iterator[TemporaryFile]:
     """A new file ``.NAME.RANDOM.tmp`` in ``folder``, gone at the end of the block unless published."""
-    descriptor, path = tempfile.mkstemp(prefix=f".{name[:_NAME_PART]}.", suffix=".tmp", dir=os.fspath(folder) or ".")
+    path = unused_name(folder, name)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(descriptor, "w+b", buffering=0) as file:
             yield TemporaryFile(file, path)
@@ -101,12 +101,14 @@ def temporary_in(folder: str | os.PathLike[str], name: str = "transship") -> Ite
 
 def unnamed_file(folder: str | os.PathLike[str]) -> BinaryIO:
     """A new file in ``folder`` that vanishes when it is closed: unbuffered, open for reading and writing."""
+    import tempfile  # whose imports are a twentieth of the start of a copy
+
     return tempfile.TemporaryFile(prefix="container_images_", dir=folder, buffering=0)
 
 
 def unused_name(folder: str | os.PathLike[str], name: str = "transship") -> str:
     """A path like that of ``temporary_in`` that nothing has, for what cannot be written to an open file."""
-    return os.path.join(folder, f".{name[:_NAME_PART]}.{os.urandom(8).hex()}.tmp")
+    return os.path.join(os.fspath(folder) or ".", f".{name[:_NAME_PART]}.{os.urandom(8).hex()}.tmp")
 
 
 def remove_stale(folder: str | os.PathLike[str], name: str = "transship", *, seconds: float = 24 * 3600) -> None:

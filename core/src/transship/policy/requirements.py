@@ -10,7 +10,6 @@ from transship.discovery import PluginManager
 from transship.errors import PluginError, PolicyError, TransshipError
 from transship.plugin.mechanism import Requirement, RequirementVerdict, UntrustedImage
 from transship.plugin.members import Members
-from transship.plugin.signed_identity import parse_signed_identity
 
 ACCEPT_ANYTHING = "insecureAcceptAnything"
 REJECT = "reject"
@@ -78,6 +77,8 @@ def parse_requirement(members: Mapping[str, Any], manager: PluginManager | None)
 def _signed_base_layer(members: Members) -> Requirement:
     if "baseLayerIdentity" not in members:
         raise PolicyError('"baseLayerIdentity" is missing')
+    from transship.plugin.signed_identity import parse_signed_identity  # hardly any policy has this
+
     parse_signed_identity(members, "baseLayerIdentity")
     members.finish()
     return SignedBaseLayer()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from transship.errors import ContentMismatchError, InvalidDigestError, InvalidManifestError, ManifestRejectedError
 from transship.image.digest import Digest
@@ -24,8 +24,7 @@ _REFUSING_FOREIGN_LAYERS = 500
 """So docker-registry 2.8 answers unless its validation.manifests.urls allows the URLs."""
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestUploader:
+class ManifestUploader(NamedTuple):
     """Puts manifests into the repository of ``image``, with its client."""
 
     client: RegistryClient

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from transship.errors import UnsupportedError
 from transship.image.digest import Digest
@@ -29,8 +29,7 @@ def load_storage(context: Context) -> SignatureStorage:
     return context.obtain("docker registries.d", lambda: SignatureStorage.load(folder))
 
 
-@dataclass(frozen=True, slots=True)
-class ImageSignatures:
+class ImageSignatures(NamedTuple):
     """The signatures of the manifests of one repository, as ``storage`` says where they are for ``image``."""
 
     client: RegistryClient

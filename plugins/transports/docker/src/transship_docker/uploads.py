@@ -11,8 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from transship.errors import ContentMismatchError, InvalidDigestError, TransportError, TransshipError
@@ -50,8 +49,7 @@ _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 _LENGTH = re.compile(r"[0-9]{1,15}")
 
 
-@dataclass(frozen=True, slots=True)
-class Uploader:
+class Uploader(NamedTuple):
     """Uploads blobs to one repository. ``chunk_size`` 0: each in one piece.
 
     ``exists`` finds out whether the repository has a blob: the answer to the end of an upload may get lost.
