@@ -48,7 +48,7 @@ def _replaced(page: str, what: str, text: str, path: Path) -> str:
 
 def _usage(name: str) -> str:
     command = PluginManager().command(name)
-    context = command.context_class(command, info_name=f"transship {name}")
+    context = command.make_context(f"transship {name}", [], resilient_parsing=True)
     pieces = [context.command_path, *command.collect_usage_pieces(context)]
     return f"```text\n{' '.join(pieces).rstrip()}\n```"
 
