@@ -304,10 +304,55 @@ class TestPlugins:
         assert f"name: {words[1]}" in outcome.out
 
     @pytest.mark.parametrize(
-        "words", [["show"], ["show", "oci"], ["show", "transports", "none"], ["show", "x", "y"], ["list"]]
+        "words",
+        [
+            ["show"],
+            ["show", "oci"],
+            ["show", "transports", "none"],
+            ["show", "x", "y"],
+            ["list"],
+            ["new"],
+            ["new", "transport"],
+            ["new", "x", "y"],
+            ["new", "transport", "Y"],
+            ["new", "transport", "y", "z"],
+            ["new", "transport", "y", "--json"],
+            ["--output", "y"],
+            ["show", "transports", "oci", "--output", "y"],
+        ],
     )
-    def test_wrong_words_are_refused(self, run, words):
+    def test_wrong_words_are_refused(self, run, tmp_path, monkeypatch, words):
+        monkeypatch.chdir(tmp_path)
         assert run("plugins", *words).code == 1
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("kind", ["transport", "transports", "extension"])
+    def test_new_plugin_is_begun_in_a_folder_of_its_name(self, run, tmp_path, monkeypatch, kind):
+        monkeypatch.chdir(tmp_path)
+        outcome = run("plugins", "new", kind, "acme")
+        assert (outcome.code, outcome.err) == (0, "")
+        assert "cd transship-acme" in outcome.out
+        assert (tmp_path / "transship-acme" / "pyproject.toml").exists()
+        again = run("plugins", "new", kind, "acme")
+        assert again.code == 1
+        assert "transship-acme" in again.fatal
+
+    def test_new_plugin_is_begun_in_the_folder_that_is_named(self, run, tmp_path):
+        folder = tmp_path / "my folder"
+        outcome = run("plugins", "new", "command", "acme", "--output", str(folder))
+        assert outcome.code == 0
+        assert f"cd '{folder}'" in outcome.out
+        assert (folder / "pyproject.toml").exists()
+
+    @pytest.mark.parametrize(
+        ("kind", "name", "warnings"), [("transport", "oci", 2), ("command", "oci", 1), ("command", "login", 1)]
+    )
+    def test_new_plugin_that_would_get_in_the_way_of_another_is_begun_with_a_warning(
+        self, run, tmp_path, kind, name, warnings
+    ):
+        outcome = run("plugins", "new", kind, name, "--output", str(tmp_path / "new"))
+        assert outcome.code == 0
+        assert outcome.err.count("level=warning") == warnings
 
 
 class TestPolicy:

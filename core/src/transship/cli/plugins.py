@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from transship import hookimpl
-from transship.cli.flags import Flag, GoCommand, UsageError
+from transship.cli.flags import Flag, GoCommand, UsageError, Value
 from transship.cli.options import with_options
-from transship.discovery import BY_NAME_KINDS
+from transship.discovery import BY_NAME_KINDS, KINDS
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
@@ -21,31 +22,68 @@ if TYPE_CHECKING:
     from transship.plugin.mechanism import SignatureMechanism
     from transship.plugin.transport import Transport
 
+_NEXT = """{folder} holds a plugin that works. To run its tests:
+
+    cd {quoted}
+    python3 -m venv .venv
+    .venv/bin/pip install -e '.[test]'
+    .venv/bin/pytest
+"""
+
 
 @click.command("plugins", cls=GoCommand, options_metavar="[options]")
-@click.argument("arguments", nargs=-1, metavar="[show KIND NAME]")
-@with_options([Flag("--json", help="print JSON")])
+@click.argument("arguments", nargs=-1, metavar="[show KIND NAME | new KIND NAME]")
+@with_options(
+    [
+        Flag("--json", help="print JSON"),
+        Value("--output", default="", metavar="FOLDER", help="with new: write to FOLDER (default ./transship-NAME)"),
+    ]
+)
 @click.pass_obj
 def plugins(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
-    """List the plugins, or show what one can do
+    """List the plugins, show what one can do, or begin a new one
 
     Without arguments, all that are installed, without loading them. With "show KIND NAME", such as
     "show transports oci", that one is loaded, and says what it can do and which options it takes.
+
+    With "new KIND NAME", such as "new transport acme", a complete project of a plugin that works is written, with
+    tests, to begin with. Kinds are transport, compression, signature, command, executor and extension.
     """
-    if not arguments:
+    verb, words = arguments[:1], arguments[1:]
+    if verb == ("new",) and len(words) == 2 and not flags["json"]:
+        _begin(app, *words, flags["output"])
+    elif flags["output"]:
+        raise UsageError("--output is for new plugins: transship plugins new KIND NAME")
+    elif not verb:
         entries = list(app.manager.entries())
         click.echo(json.dumps([entry._asdict() for entry in entries], indent=4) if flags["json"] else _table(entries))
-    elif arguments[0] == "show" and len(arguments) == 3:
-        facts = _facts(app, _kind(arguments[1]), arguments[2])
+    elif verb == ("show",) and len(words) == 2:
+        facts = _facts(app, _kind(words[0], BY_NAME_KINDS), words[1])
         click.echo(json.dumps(facts, indent=4) if flags["json"] else _paragraphs(facts))
     else:
-        raise UsageError("Usage: transship plugins [show KIND NAME]")
+        raise UsageError("Usage: transship plugins [show KIND NAME | new KIND NAME]")
 
 
-def _kind(word: str) -> str:
+def _begin(app: Application, kind: str, name: str, folder: str) -> None:
+    """Write the project of a new plugin, and say what is next."""
+    from transship.scaffold.project import distribution_of, write_project
+
+    group = _kind(kind, KINDS)
+    distribution = distribution_of(name)
+    write_project(group[:-1], name, folder or distribution)
+    entries = list(app.manager.entries())
+    for entry in entries:
+        if (entry.kind, entry.name) == (group, name):
+            app.log.warning(f"{entry.distribution} offers a {group[:-1]} {name!r}, too: only one can be installed")
+    if distribution in {entry.distribution for entry in entries}:
+        app.log.warning(f"{distribution} is installed already, and would be replaced by this one")
+    click.echo(_NEXT.format(folder=folder or distribution, quoted=shlex.quote(folder or distribution)), nl=False)
+
+
+def _kind(word: str, kinds: Iterable[str]) -> str:
     kind = word if word.endswith("s") else word + "s"
-    if kind not in BY_NAME_KINDS:
-        raise UsageError(f"unknown kind of plugin {word!r}; kinds are {', '.join(BY_NAME_KINDS)}")
+    if kind not in kinds:
+        raise UsageError(f"unknown kind of plugin {word!r}; kinds are {', '.join(kinds)}")
     return kind
 
 

@@ -1,0 +1,1 @@
+"""Plugin projects that work from the first minute: what ``transship plugins new`` writes."""

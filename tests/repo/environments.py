@@ -1,0 +1,84 @@
+"""Virtual environments that nothing of this checkout reaches but what is installed there, from wheels."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
+
+
+class Environment:
+    """A new virtual environment in ``folder``, without network: what is no wheel comes from this interpreter."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.python = folder / "venv" / "bin" / "python"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+        (self._site,) = (folder / "venv" / "lib").glob("python*/site-packages")
+
+    def install(self, *projects: Path) -> None:
+        """Build wheels of ``projects`` outside of their folders, and install them, without what they need."""
+        wheels = self._folder / "wheels"
+        shutil.rmtree(wheels, ignore_errors=True)
+        copies = [self._copy(project, number) for number, project in enumerate(projects)]
+        _pip("wheel", "-q", "--no-build-isolation", "--no-index", "--no-deps", "--wheel-dir", wheels, *copies)
+        _pip("--python", self.python, "install", "-q", "--no-index", "--no-deps", *wheels.iterdir())
+
+    def link(self, *names: str) -> None:
+        """Let distributions of this interpreter be found, and what they need."""
+        for name in sorted({*names}.union(*map(_dependencies_of, names))):
+            distribution = metadata.distribution(name)
+            for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+                if not (self._site / top).exists():
+                    (self._site / top).symlink_to(Path(str(distribution.locate_file(top))))
+
+    def link_needs(self, name: str) -> None:
+        """Let what a distribution of this interpreter needs be found, and not the distribution."""
+        self.link(*_dependencies_of(name))
+
+    def run(self, *command: str | Path, cwd: Path, check: bool = True, **settings) -> subprocess.CompletedProcess[str]:
+        """Run a module with arguments, such as ``transship``, in an environment of few variables."""
+        variables = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        variables |= {"HOME": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1", **settings.pop("variables", {})}
+        program = [self.python, "-m", *command]
+        result = subprocess.run(
+            program, cwd=cwd, env=variables, capture_output=True, text=True, check=False, **settings
+        )
+        assert not check or result.returncode == 0, result.stdout + result.stderr
+        return result
+
+    def _copy(self, project: Path, number: int) -> Path:
+        copy = self._folder / "sources" / str(number) / project.name
+        shutil.rmtree(copy, ignore_errors=True)
+        return shutil.copytree(project, copy, ignore=shutil.ignore_patterns("__pycache__", "build", "dist"))
+
+
+def _pip(*arguments: str | Path) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def _dependencies_of(name: str) -> set[str]:
+    """The names of all distributions that one needs here, directly or not."""
+    found: set[str] = set()
+    for requirement in metadata.requires(name) or ():
+        text, _, marker = requirement.partition(";")
+        needed = re.split(r"[^A-Za-z0-9._-]", text.strip())[0]
+        if "extra ==" not in marker and needed not in found and _is_installed(needed):
+            found |= {needed} | _dependencies_of(needed)
+    return found
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.distribution(name)
+    except metadata.PackageNotFoundError:  # for another platform or version of Python
+        return False
+    return True
