@@ -65,6 +65,11 @@ class TestOpening:
         with pytest.raises(FileNotFoundError):
             open_regular(folder / "none")
 
+    @pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+    def test_name_that_no_file_can_have_is_an_error_of_the_system(self, name):
+        with pytest.raises(OSError, match="No file can have this name"):
+            open_regular(name)
+
     @pytest.mark.parametrize("target", ["../outside", "/etc/passwd"])
     def test_link_that_leads_out_is_refused(self, folder, target):
         (folder / "link").symlink_to(target)

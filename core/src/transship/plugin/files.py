@@ -23,9 +23,13 @@ def open_regular(path: str | os.PathLike[str], *, within: str | os.PathLike[str]
     """Open a regular file for reading, unbuffered, without ever blocking on a pipe or device.
 
     ``within`` is a folder: a file that really lies outside of it, by whatever link, is refused.
-    Raises ``OSError`` as ``open`` does, and ``TransportError`` for what is no regular file or lies outside.
+    Raises ``OSError`` as ``open`` does, also for a name that no file can have, and ``TransportError`` for what is no
+    regular file or lies outside.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError:  # a zero byte, or what no encoding has
+        raise OSError(errno.EINVAL, "No file can have this name", os.fspath(path)) from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise TransportError(f"{os.fspath(path)}: not a regular file")

@@ -47,8 +47,6 @@ def read_keyring(path: str) -> bytes:
         raise SignatureError(f"open {path}: {(error.strerror or str(error)).lower()}") from error
     except TransportError as error:
         raise SignatureError(f"open {error}") from error
-    except ValueError as error:  # a zero byte in it
-        raise SignatureError(f"open {path}: {error}") from error
 
 
 @dataclass(slots=True)

@@ -43,6 +43,7 @@ class GpgSigner(Signer):
 
     description = "Signing image using simple signing"
 
+    _closed = False
     _passphrase = b""
 
     def __init__(self, key: str, passphrase: bytes = b"", *, home: str = "") -> None:
@@ -63,6 +64,8 @@ class GpgSigner(Signer):
         """The signed message that says that the image with ``digest`` is called ``reference``, as it stands."""
         if not reference:
             raise SignatureError("unexpected empty signature content")
+        if self._closed:
+            raise SignatureError("the signer was closed")
         content = make_payload(PAYLOAD_TYPE, reference, digest)
         with private_folder() as folder:
             message = self._signed(content, folder)
@@ -72,6 +75,7 @@ class GpgSigner(Signer):
 
     def close(self) -> None:
         """See ``Signer``."""
+        self._closed = True
         self._passphrase = b""
 
     def _signed(self, content: bytes, folder: str) -> bytes:
@@ -111,6 +115,8 @@ def _select(key: str, place: Sequence[str]) -> str:
     """What stands for one secret key for sure: a fingerprint, or the name of a subkey with ``!``."""
     if not key:
         raise SignatureError("no key to sign with: its name is empty")
+    if "\0" in key:
+        raise SignatureError("no key to sign with: its name has a zero byte in it")
     outcome = run_gpg([*place, "--with-colons", "--list-secret-keys", "--", key], timeout=USER_TIMEOUT, locale="")
     known = secret_keys(outcome)
     if not known:

@@ -29,7 +29,7 @@ class Source:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise SignatureError(f"open {os.fspath(self.path)}: {reason}") from error
-        except (TransportError, ValueError) as error:  # the latter: a name that no file can have
+        except TransportError as error:
             raise SignatureError(str(error)) from error
 
 
