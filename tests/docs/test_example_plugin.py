@@ -11,7 +11,7 @@ import pytest
 from transship.discovery import PluginManager
 from transship.errors import TransportError
 from transship.plugin.context import Context
-from transship.testing.contract import TransportContract
+from transship.testing import TransportContract
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "transship-example"
 MODULE = EXAMPLE / "src" / "transship_example" / "__init__.py"

@@ -11,7 +11,7 @@ from transship.errors import BlobNotFoundError, ContentMismatchError, NotFoundEr
 from transship.image.descriptor import Descriptor
 from transship.plugin.blob import BytesContent
 from transship.plugin.transport import Destination, RawManifest, Reference, Source, Transport
-from transship.testing.contract import TransportContract
+from transship.testing import TransportContract
 
 
 @dataclass

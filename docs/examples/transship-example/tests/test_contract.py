@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from transship_example import TextTransport
 
-from transship.testing.contract import TransportContract
+from transship.testing import TransportContract
 
 
 class TestText(TransportContract):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transship.testing.contract import TransportContract
+from transship.testing import TransportContract
 from transship_docker_archive.transport import DockerArchiveTransport
 
 

@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from transship.plugin.context import Context
-from transship.testing.contract import TransportContract
+from transship.testing import TransportContract
 from transship_docker.transport import DockerTransport
 
 _numbers = itertools.count()
