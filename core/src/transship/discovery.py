@@ -94,6 +94,11 @@ class PluginManager(pluggy.PluginManager):
             raise PluginError(f"{name or plugin!r} does not fit the hooks: {reason}") from error
         return registered
 
+    def registered(self) -> list[tuple[str, object]]:
+        """The plugins that are no entry points, with their names."""
+        known = self.list_name_plugin()
+        return [(name, plugin) for name, plugin in known if plugin is not None and id(plugin) not in self._entry_of]
+
     def transport(self, name: str) -> Transport:
         """The transport ``name``; raise ``UnknownTransportError`` or another ``PluginError``."""
         from transship.plugin.transport import Transport
