@@ -117,6 +117,22 @@ def place_with_scheduler(place_with_registries):
     return place_with_registries._replace(hosts={**place_with_registries.hosts, **scheduler})
 
 
+@pytest.fixture
+def place_with_bucket(place_with_registries, monkeypatch, tmp_path_factory):
+    """With the bucket ``images`` of a service that is not Amazon's, and credentials for it."""
+    monkeypatch.syspath_prepend(ROOT / "tests" / "plugins" / "transports" / "fsspec")
+    from fsspec_servers import CREDENTIALS, S3Server
+
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    try:
+        server.make_bucket("images")
+        environment = {**place_with_registries.environment, **CREDENTIALS}
+        hosts = {**place_with_registries.hosts, "https://s3.example.com": server.endpoint}
+        yield place_with_registries._replace(environment=environment, hosts=hosts)
+    finally:
+        server.stop()
+
+
 def _install(example: Path, site: Path) -> None:
     shutil.copytree(example / "src", site, dirs_exist_ok=True)
     project = tomllib.loads((example / "pyproject.toml").read_text())["project"]

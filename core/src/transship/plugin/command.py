@@ -15,7 +15,6 @@ import click
 from click.core import iter_params_for_processing
 
 from transship.errors import TransshipError
-from transship.plugin.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from transship.plugin.context import Context
@@ -134,16 +133,10 @@ class Flag(click.Option):
 
 
 class Value(click.Option):
-    """A flag with a value.
+    """A flag with a value."""
 
-    ``choices`` are values that shells offer, and ``plugins`` a kind of plugins whose names they offer; the command
-    itself says which it takes.
-    """
-
-    def __init__(self, *names: str, choices: Sequence[str] = (), plugins: str = "", **settings: Any) -> None:
+    def __init__(self, *names: str, **settings: Any) -> None:
         super().__init__(names, **settings)
-        self.choices = choices
-        self.plugins = plugins
 
 
 def split_list(values: Sequence[str]) -> list[str]:
@@ -244,7 +237,7 @@ class FlagParser:
             raise UsageError(f"bad flag syntax: {word}")
         option = self._options.get(name)
         if option is None:
-            raise UsageError(f"unknown flag: {name}{did_you_mean(name, self._options)}")
+            raise UsageError(f"unknown flag: {name}")
         if not equals:
             if _is_boolean(option):
                 value = "true"

@@ -1,1 +1,0 @@
-"""What images are made of, and how two of them differ."""

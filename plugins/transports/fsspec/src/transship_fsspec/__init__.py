@@ -1,0 +1,1 @@
+"""The transport ``fsspec:`` of transship: OCI image layouts on any file system that fsspec knows."""
