@@ -14,10 +14,17 @@ from sphinx.application import Sphinx
 DOCS = Path(__file__).parent
 
 project = "transship"
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "README"
 exclude_patterns = ["changelog", "examples"]
 nitpicky = True
+# Of the names in signatures those of other projects are described elsewhere, private ones nowhere.
+nitpick_ignore_regex = [("py:.*", r"(?!transship\.)(\w+\.|_Hash$).*"), ("py:.*", r"transship\..*\._\w+")]
+
+autodoc_default_options = {"show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+maximum_signature_line_length = 100
 
 myst_heading_anchors = 4
 
@@ -33,20 +40,50 @@ SECTIONS = {
     "how-to": "To do something",
     "reference": "To look something up",
     "reference/commands": "Commands",
+    "reference/python": "Python",
     "explanation": "To understand",
 }
+_MODULE = re.compile(r"^<!-- python: (?P<name>[\w.]+)(?:: (?P<members>[\w, ]+))? -->\n.*$", re.MULTILINE)
 _LINK = re.compile(r"\]\((?P<path>[^)#:\s]+)(?:#[^)\s]*)?\)")
 
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("source-read", complete)
+    app.connect("autodoc-process-docstring", mark_code)
+    app.connect("autodoc-process-signature", shorten)
 
 
 def complete(app: Sphinx, name: str, source: list[str]) -> None:
     """Add to the text of the page ``name`` what only the site has."""
-    text = _with_downloads((DOCS / name).parent, source[0])
+    text = _with_downloads((DOCS / name).parent, _MODULE.sub(_described, source[0]))
     source[0] = text + "".join(map(_section, SECTIONS)) if name == root_doc else text
+
+
+def shorten(
+    app: Sphinx, what: str, name: str, described: object, options: object, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Write the default of a field that is made anew each time as ``...``, which is Python and can be read."""
+    return signature and signature.replace("<factory>", "..."), returned
+
+
+def mark_code(app: Sphinx, what: str, name: str, described: object, options: object, lines: list[str]) -> None:
+    """Say of the indented paragraphs of a docstring that they are code; elsewhere they speak for themselves."""
+    for number in reversed(range(1, len(lines))):
+        begins = lines[number].startswith("    ") and not lines[number - 1].strip()
+        if begins and not any(line.startswith(" ") for line in _before(lines, number)):
+            lines[number:number] = ["::", ""]
+
+
+def _before(lines: list[str], number: int) -> list[str]:
+    """The last line with text before that of this number."""
+    return [line for line in lines[:number] if line.strip()][-1:]
+
+
+def _described(module: re.Match[str]) -> str:
+    """What a module says about itself, or of it the members that are named."""
+    members = f"   :members: {module['members']}\n" if module["members"] else "   :members:\n   :ignore-module-all:\n"
+    return f"```{{eval-rst}}\n.. automodule:: {module['name']}\n{members}```"
 
 
 def _section(folder: str) -> str:

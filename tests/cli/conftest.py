@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import signal
-from dataclasses import dataclass
+import fcntl
+import os
+import pty
+import struct
+import sys
+import termios
+import threading
 
 import pytest
 
@@ -13,37 +17,39 @@ from transship.testing.images import docker_list, oci_image, oci_index, schema1_
 from transship.testing.writers import write_dir, write_docker_archive, write_oci_layout
 
 
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        return self.out.splitlines()
-
-    @property
-    def fatal(self) -> str:
-        """The one fatal line's message, as it was quoted."""
-        (message,) = re.findall(r'level=fatal msg=(?:"(.*)"|(\S+))$', self.err, re.MULTILINE)
-        return (message[0] or message[1]).replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t")
+@pytest.fixture
+def run(transship_cli):
+    """Runs ``transship`` with the arguments given; no policy is checked."""
+    return lambda *args, policy=False: transship_cli(*args, *(["--insecure-policy"] if args and not policy else []))
 
 
 @pytest.fixture
-def run(capsys):
-    """Runs ``transship`` with the arguments given; no policy is checked."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def on_terminal(monkeypatch):
+    """Runs ``transship`` with a list of arguments, and gives what its terminal gets; the command must succeed."""
 
-    def run_with(*args: str, policy: bool = False) -> Outcome:
-        capsys.readouterr()
-        code = Application().run([*args] if policy or not args else [*args, "--insecure-policy"])
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
+    def shown(arguments):
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        pieces = []
 
-    yield run_with
-    for number, handler in before.items():
-        signal.signal(number, handler)
+        def read():
+            try:
+                while piece := os.read(master, 4096):
+                    pieces.append(piece)
+            except OSError:  # the other side was closed
+                return
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        with open(slave, "w", encoding="utf-8") as terminal:
+            monkeypatch.setattr(sys, "stdout", terminal)
+            code = Application().run(["--insecure-policy", *arguments])
+        reader.join()
+        os.close(master)
+        assert code == 0
+        return b"".join(pieces).decode().replace("\r\n", "\n")
+
+    return shown
 
 
 @pytest.fixture

@@ -150,6 +150,15 @@ class TestGlobalFlags:
         outcome = run("--require-signed", "copy", "dir:a", "dir:b")
         assert outcome.fatal == "--insecure-policy and --require-signed are mutually exclusive"
 
+    @pytest.mark.parametrize(("flags", "shown"), [([], True), (["--log-level", "warn"], False), (["--debug"], True)])
+    def test_log_level_hides_what_matters_less(self, run, images, flags, shown):
+        outcome = run("sync", "--src", "oci", "--dest", "dir", "layout", "out", *flags)
+        assert outcome.code == 0
+        assert ("Synced 4 images" in outcome.err) is shown
+
+    def test_unknown_log_level_is_refused(self, run):
+        assert "debug, info, warn, error" in run("plugins", "--log-level", "loud").fatal
+
     def test_missing_policy_names_the_ways_out(self, run, images, monkeypatch):
         from transship.policy import files
 

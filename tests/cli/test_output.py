@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from transship.cli.options import coloured
 from transship.cli.output import Log, printable
 
 
@@ -55,7 +56,7 @@ def test_debug_lines_are_shown_only_if_asked_for():
     stream = io.StringIO()
     log = Log(stream)
     log.debug("hidden")
-    log.debug_enabled = True
+    log.level = "debug"
     log.debug("shown")
     assert "hidden" not in stream.getvalue()
     assert "level=debug msg=shown" in stream.getvalue()
@@ -83,3 +84,49 @@ def test_terminal_gets_short_coloured_lines():
     assert shown.startswith("\x1b[33mWARN\x1b[0m[0000] careful")
     assert "\n\x1b[31mFATA\x1b[0m[0000] two\nlines" in shown
     assert '="a b"' in shown
+
+
+def test_terminal_gets_no_colours_if_they_are_forbidden():
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    Log(stream, coloured=False).warning("careful", key="value")
+    assert stream.getvalue() == "WARN[0000] careful  key=value\n"
+
+
+def test_a_file_gets_colours_if_they_are_asked_for():
+    stream = io.StringIO()
+    Log(stream, coloured=True).warning("careful")
+    assert stream.getvalue() == "\x1b[33mWARN\x1b[0m[0000] careful\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        ({"NO_COLOR": ""}, None),
+        ({"NO_COLOR": "1"}, False),
+        ({"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}, False),
+        ({"CLICOLOR_FORCE": "1"}, True),
+        ({"CLICOLOR_FORCE": "0"}, None),
+        ({"TERM": "dumb"}, False),
+    ],
+)
+def test_the_environment_decides_on_colours(monkeypatch, environment, expected):
+    for name in ("NO_COLOR", "CLICOLOR_FORCE", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert coloured() is expected
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [("debug", "debug info warning error fatal"), ("info", "info warning error fatal"), ("error", "error fatal")],
+)
+def test_less_important_lines_are_left_out(level, shown):
+    stream = io.StringIO()
+    log = Log(stream)
+    log.level = level
+    for name in ("debug", "info", "warning", "error", "fatal"):
+        getattr(log, name)("x")
+    assert re.findall(r"level=(\w+)", stream.getvalue()) == shown.split()

@@ -15,6 +15,7 @@ _KINDS = {
     "ping": r"/v2/",
     "tags": r"/v2/.+/tags/list",
     "manifest": r"/v2/.+/manifests/[^/]+",
+    "referrers": r"/v2/.+/referrers/[^/]+",
     "upload": r"/v2/.+/blobs/uploads/.*",
     "blob": r"/v2/.+/blobs/[^/]+",
 }
@@ -59,6 +60,19 @@ def requests_of(registry: Registry) -> Counter[str]:
         ("inspect --raw --tls-verify=false docker://{host}/app:v1", READ),
         ("inspect --no-tags --tls-verify=false docker://{host}/app:v1", {**READ, "GET blob": 1}),
         ("inspect --tls-verify=false docker://{host}/app:v1", {**READ, "GET blob": 1, "GET tags": 1}),
+        ("tree --no-referrers --tls-verify=false docker://{host}/app:v1", {**READ, "GET blob": 1}),
+        (
+            "tree --no-referrers --tls-verify=false docker://{host}/multi:v1",
+            {"GET ping": 1, "GET manifest": 1 + INSTANCES, "GET blob": INSTANCES},
+        ),
+        (
+            "tree --tls-verify=false docker://{host}/app:v1",
+            {**READ, "GET blob": 1, "GET referrers": 1, "HEAD manifest": 3},
+        ),
+        (
+            "diff --src-tls-verify=false --dest-tls-verify=false docker://{host}/app:v1 docker://{host}/many:v0",
+            {"GET ping": 2, "GET manifest": 2, "GET blob": 2},
+        ),
         ("list-tags --tls-verify=false docker://{host}/app", {"GET ping": 1, "GET tags": 1}),
         (COPY + " docker://{host}/app:v1 dir:out", {**READ, "GET blob": BLOBS}),
         (

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import sys
-import threading
 from dataclasses import replace
 
 import pytest
@@ -48,38 +44,15 @@ def hostile_image():
     return replace(image, manifest=manifest, config=data, blobs={**image.blobs, digest_of(data): data})
 
 
-def shown(monkeypatch, arguments):
-    """What a terminal gets from a command that succeeds."""
-    master, slave = pty.openpty()
-    pieces = []
-
-    def read():
-        try:
-            while piece := os.read(master, 4096):
-                pieces.append(piece)
-        except OSError:  # the other side was closed
-            return
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    with open(slave, "w", encoding="utf-8") as terminal:
-        monkeypatch.setattr(sys, "stdout", terminal)
-        code = Application().run(["--insecure-policy", *arguments])
-    reader.join()
-    os.close(master)
-    assert code == 0
-    return b"".join(pieces).decode().replace("\r\n", "\n")
-
-
 @pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)
-def test_nothing_steers_a_terminal(hostile, monkeypatch, arguments):
-    text = shown(monkeypatch, arguments)
+def test_nothing_steers_a_terminal(hostile, on_terminal, arguments):
+    text = on_terminal(arguments)
     assert text
     assert all(char.isprintable() or char in "\n\t" for char in text)
 
 
-def test_json_stays_what_it_is(hostile, monkeypatch):
-    assert json.loads(shown(monkeypatch, COMMANDS["inspect"]))["Labels"] == {EVIL: EVIL}
+def test_json_stays_what_it_is(hostile, on_terminal):
+    assert json.loads(on_terminal(COMMANDS["inspect"]))["Labels"] == {EVIL: EVIL}
 
 
 def test_a_file_gets_every_byte(hostile, capfdbinary):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from docs_pages import DOCS, PAGES, REGISTRIES, ROOT, Block, Place, blocks_of, name_of
 
 # The fixtures that give the places in which the blocks below a marker run.
@@ -27,6 +30,7 @@ PLACES = {
 IN_BACKGROUND = ", in the background"
 LANGUAGES = {"sh", "python", "text", "json", "toml", "yaml"}
 
+READERS = {"json": json.loads, "toml": tomllib.loads, "yaml": yaml.safe_load}
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -120,6 +124,13 @@ def test_a_block_of_commands_is_run_or_says_why_not(page):
     checked_otherwise = page == DOCS / "reference" / "plugins-and-hooks.md"  # the examples of hooks
     blocks = [block for block in blocks_of(page) if must_run(block) and not checked_otherwise]
     assert [block for block in blocks if not is_run(block) and not block.marker.startswith("not run: ")] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_documents_in_a_page_can_be_read(page):
+    for block in blocks_of(page):
+        if block.language in READERS:
+            READERS[block.language](block.code)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,15 @@ import dataclasses
 import importlib.util
 import inspect
 import json
+import pkgutil
+import re
 import textwrap
 from pathlib import Path
 
 import pytest
 
+import transship.api
+import transship.plugin
 from transship.discovery import KINDS, PluginManager
 from transship.plugin import hookspecs
 from transship.policy.document import parse_policy
@@ -40,6 +44,30 @@ def test_every_page_belongs_to_a_command():
     assert pages == {GENERATOR.GLOBAL_PAGE, *GENERATOR.command_names()}
 
 
+def modules_of(package) -> set[str]:
+    return {f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__)}
+
+
+def described() -> dict[str, list[str]]:
+    """The modules that the pages about Python describe, and what of each; nothing named is everything."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference" / "python").glob("*.md"))
+    found = re.findall(r"^<!-- python: ([\w.]+)(?:: ([\w, ]+))? -->\n\[", pages, re.MULTILINE)
+    return {name: [member for member in members.split(", ") if member] for name, members in found}
+
+
+def test_all_that_plugins_may_import_is_described():
+    assert sorted({*modules_of(transship.plugin), "transship.errors"} - {*described()}) == []
+
+
+def test_all_that_the_interface_for_programs_offers_is_described():
+    missing = []
+    for name in transship.api.__all__:
+        members = described().get(getattr(transship.api, name).__module__)
+        if members is None or (members and name not in members):
+            missing.append(name)
+    assert missing == []
+
+
 @pytest.mark.parametrize("name", HOOKS)
 def test_a_hook_has_its_example(name):
     page = (DOCS / "reference" / "plugins-and-hooks.md").read_text(encoding="utf-8")
@@ -54,18 +82,22 @@ def test_the_groups_of_entry_points_are_listed():
     assert [kind for kind in KINDS if f"`transship.{kind}`" not in page] == []
 
 
-def test_every_transport_of_this_repository_has_a_section():
-    page = (DOCS / "reference" / "transports.md").read_text(encoding="utf-8")
-    ours = [
+def own_transports() -> list[str]:
+    """Those of this repository."""
+    return [
         entry.name
         for entry in PluginManager().entries()
         if entry.kind == "transports" and entry.module.startswith(f"transship_{entry.name.replace('-', '_')}.")
     ]
-    assert ours
-    assert [name for name in ours if f"\n## {name}:" not in page] == []
 
 
-@pytest.mark.parametrize("name", ["dir", "oci", "oci-archive", "docker", "docker-archive"])
+@pytest.mark.parametrize("name", own_transports())
+def test_every_transport_of_this_repository_has_a_section(name):
+    page = (DOCS / "reference" / "transports.md").read_text(encoding="utf-8")
+    assert f"\n## {name}:" in page
+
+
+@pytest.mark.parametrize("name", own_transports())
 def test_every_option_of_a_transport_is_named(name):
     page = (DOCS / "reference" / "transports.md").read_text(encoding="utf-8")
     section = page.partition(f"\n## {name}:")[2].partition("\n## ")[0]

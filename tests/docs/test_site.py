@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,16 +11,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 WRONG = {
-    "how-to/wrong-page.md": "[no page](nowhere.md)",
-    "how-to/wrong-heading.md": "[no heading](push-and-pull.md#nowhere)",
-    "how-to/wrong-own-heading.md": "[no heading](#nowhere)",
-    "how-to/wrong-file.md": "[no file](../examples/nowhere.json)",
-    "how-to/wrong-file-elsewhere.md": "[no file](../../nowhere.txt)",
-    "how-to/wrong-picture.md": "![no picture](nowhere.png)",
-    "how-to/wrong-language.md": "```no-language\ntext\n```",
-    "how-to/wrong-directive.md": "```{nowhere}\ntext\n```",
-    "forgotten.md": "in no section",
-    "how-to/deep/forgotten.md": "too deep for its section",
+    "how-to/wrong-page.md": "# A page\n\n[no page](nowhere.md)",
+    "how-to/wrong-heading.md": "# A page\n\n[no heading](push-and-pull.md#nowhere)",
+    "how-to/wrong-own-heading.md": "# A page\n\n[no heading](#nowhere)",
+    "how-to/wrong-file.md": "# A page\n\n[no file](../examples/nowhere.json)",
+    "how-to/wrong-file-elsewhere.md": "# A page\n\n[no file](../../nowhere.txt)",
+    "how-to/wrong-picture.md": "# A page\n\n![no picture](nowhere.png)",
+    "how-to/wrong-language.md": "# A page\n\n```no-language\ntext\n```",
+    "how-to/wrong-directive.md": "# A page\n\n```{nowhere}\ntext\n```",
+    "forgotten.md": "# A page\n\nin no section",
+    "how-to/deep/forgotten.md": "# A page\n\ntoo deep for its section",
 }
 _REMOTE = re.compile(
     r"""<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=["'](?:https?:)?//|(?:@import\s|url\()["']?(?:https?:)?//"""
@@ -69,13 +68,12 @@ def test_what_would_come_from_elsewhere_is_noticed(resource):
 
 def test_what_is_wrong_in_a_page_fails_the_build(tmp_path):
     docs = tmp_path / "docs"
-    kept = ("conf.py", "site", "README.md", "explanation", "how-to", "reference", "tutorial", "examples")
-    shutil.copytree(
-        ROOT / "docs", docs, ignore=lambda folder, names: set(names) - {*kept} if folder == str(ROOT / "docs") else ()
-    )
-    for path, text in WRONG.items():
-        (docs / path).parent.mkdir(exist_ok=True)
-        (docs / path).write_text(f"# A page\n\n{text}\n")
+    (docs / "site").mkdir(parents=True)
+    (docs / "README.md").write_text("# Start\n\n<!-- python: transship.nowhere -->\n[no module](README.md)\n")
+    for name in ("conf.py", "how-to/push-and-pull.md", *WRONG):
+        (docs / name).parent.mkdir(exist_ok=True)
+        (docs / name).write_text(WRONG.get(name) or (ROOT / "docs" / name).read_text(encoding="utf-8"))
     built = build(docs, tmp_path / "html")
     assert built.returncode != 0
+    assert "transship.nowhere" in built.stderr
     assert [path for path in WRONG if f"{docs / path}:" not in built.stderr] == []

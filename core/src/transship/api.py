@@ -1,4 +1,4 @@
-"""transship for programs: copy, sync, verify, inspect, list tags and delete as plain functions.
+"""transship for programs: copy, sync, verify, inspect, compare, list tags and delete as plain functions.
 
     from transship.api import copy
 
@@ -28,6 +28,8 @@ from transship.retry import Retries, with_retries
 from transship.tags import list_digests, list_place
 
 if TYPE_CHECKING:
+    from transship.anatomy.difference import Difference
+    from transship.anatomy.parts import Part
     from transship.copy.signers import SharedSigner
     from transship.plugin.cancellation import Cancellation
     from transship.plugin.credentials import Credentials
@@ -51,6 +53,7 @@ __all__ = [
     "copy",
     "copy_to_all",
     "delete",
+    "diff",
     "inspect",
     "list_tags",
     "make_context",
@@ -58,6 +61,7 @@ __all__ = [
     "raw_manifest",
     "sync",
     "tag_digests",
+    "tree",
     "verify",
 ]
 
@@ -291,6 +295,68 @@ def inspect(
         found.context.cancellation,
         found.context.warn,
     )
+
+
+def tree(
+    image: str,
+    *,
+    platforms: Sequence[Platform] = (),
+    referrers: bool = True,
+    limit: int = 200,
+    context: Context | None = None,
+    retries: Retries | None = None,
+    manager: PluginManager | None = None,
+) -> Part:
+    """What an image is made of: the members of an index, layers, sizes, and with ``referrers`` what refers to it.
+
+    ``platforms``: only these members of an index, none: all. At most ``limit`` manifests are read, and their configs;
+    no layer is. What is broken further inside is the ``problem`` of a part. No policy applies, and no signature is
+    verified.
+    """
+    from transship.anatomy.survey import SurveyOptions, survey_image
+
+    found = place(manager or _new_manager(), image, "source", context)
+    options = SurveyOptions(tuple(platforms), referrers, limit)
+    return with_retries(
+        lambda: survey_image(found, options),
+        retries or Retries(),
+        found.context.cancellation,
+        found.context.warn,
+    )
+
+
+def diff(
+    first: str,
+    second: str,
+    *,
+    platforms: Sequence[Platform] = (),
+    limit: int = 200,
+    first_context: Context | None = None,
+    second_context: Context | None = None,
+    retries: Retries | None = None,
+    manager: PluginManager | None = None,
+) -> Difference:
+    """How two images differ in layers, configs and manifests; members of two indexes are compared by platform.
+
+    Arguments are as of ``tree``, by which both are read. Raises ``UnsupportedError`` if one is an index that has no
+    member for the other's platform.
+    """
+    from transship.anatomy.difference import compare
+
+    manager = manager or _new_manager()
+    read = [
+        tree(
+            image,
+            platforms=platforms,
+            referrers=False,
+            limit=limit,
+            context=context,
+            retries=retries,
+            manager=manager,
+        )
+        for image, context in ((first, first_context), (second, second_context))
+    ]
+    return compare(*read, is_selection=bool(platforms))
 
 
 def raw_manifest(

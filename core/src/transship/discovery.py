@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,7 @@ from transship.errors import (
     UnknownTransportError,
 )
 from transship.plugin import HOOK_VERSION, hookspecs
+from transship.plugin.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     import click
@@ -41,6 +43,8 @@ KINDS = (*BY_NAME_KINDS, EXTENSIONS)
 
 _NOT_YET = ("containers-storage", "docker-daemon", "sif", "tarball")
 _NEVER = ("atomic", "ostree")
+_IN_REGISTRY = re.compile(r"(?:[\w-]+\.[\w.-]+|localhost)(?::\d{1,5})?/[\w./-]+(?:[:@][\w.:-]+)?", re.ASCII)
+"""A registry, and a repository in it, as people write it who come from Docker."""
 
 
 class PluginEntry(NamedTuple):
@@ -93,6 +97,11 @@ class PluginManager(pluggy.PluginManager):
             reason = " ".join(str(error).split())
             raise PluginError(f"{name or plugin!r} does not fit the hooks: {reason}") from error
         return registered
+
+    def registered(self) -> list[tuple[str, object]]:
+        """The plugins that are no entry points, with their names."""
+        known = self.list_name_plugin()
+        return [(name, plugin) for name, plugin in known if plugin is not None and id(plugin) not in self._entry_of]
 
     def transport(self, name: str) -> Transport:
         """The transport ``name``; raise ``UnknownTransportError`` or another ``PluginError``."""
@@ -175,12 +184,19 @@ class PluginManager(pluggy.PluginManager):
             raise InvalidReferenceError(f"Invalid image name {text!a}, it holds half a character") from None
         name, colon, rest = text.partition(":")
         if not colon:
-            raise InvalidReferenceError(f'Invalid image name "{text}", expected colon-separated transport:reference')
+            message = f'Invalid image name "{text}", expected colon-separated transport:reference'
+            raise InvalidReferenceError(message + self._with_transport(text))
         try:
             transport = self.transport(name)
         except UnknownTransportError as error:
-            raise UnknownTransportError(f'Invalid image name "{text}", {error}', kind="transports", name=name) from None
+            message = f'Invalid image name "{text}", {error}{self._with_transport(text)}'
+            raise UnknownTransportError(message, kind="transports", name=name) from None
         return transport, transport.parse_reference(rest)
+
+    def _with_transport(self, text: str) -> str:
+        """The end of a message on a name without transport that looks like one in a registry."""
+        is_named = "docker" in self.names("transports") and _IN_REGISTRY.fullmatch(text)
+        return f"; did you mean docker://{text}?" if is_named else ""
 
     def _find(self, kind: str, name: str, expected: type) -> Any:
         with self._lock:
@@ -301,7 +317,10 @@ class PluginManager(pluggy.PluginManager):
         elif name in _NEVER:
             reason = f'The transport "{name}:" is not supported in this build'
         else:
-            reason = f'unknown transport "{name}"; installed are {", ".join(self.names(kind)) or "none"}'
+            known = self.names(kind)
+            reason = (
+                f'unknown transport "{name}"; installed are {", ".join(known) or "none"}{did_you_mean(name, known)}'
+            )
         return UnknownTransportError(reason, kind=kind, name=name)
 
 

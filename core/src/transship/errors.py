@@ -1,26 +1,28 @@
 """Every error that transship raises on purpose.
 
-TransshipError                    shown as one line, exit 1; anything else is a bug and shows a traceback
-├─ PluginError                    a plugin cannot be used
-│  ├─ UnknownPluginError          no distribution offers that name (UnknownTransportError for references)
-│  ├─ DuplicatePluginError        two distributions offer that name
-│  └─ PluginLoadError             the plugin is broken, or was written for another hook version
-├─ InvalidReferenceError          text that names no image
-├─ InvalidDigestError             text that is no digest
-├─ InvalidManifestError           bytes that are no manifest, index, config or other metadata
-├─ NotFoundError                  a name that is not there (exit 2)
-├─ BlobNotFoundError              a blob that something refers to is not there
-├─ ContentMismatchError           digest or size differs from what was promised
-├─ UnsupportedError               this transport, format or compression cannot do that
-│  └─ CompressionUnsupportedError that manifest type has no word for that compression
-├─ ManifestRejectedError          the destination wants another type: the engine may try the next
-├─ PolicyError                    the trust policy is missing, broken or asks for what is not installed
-├─ PolicyRejectedError            the trust policy forbids this image
-├─ SignatureError                 a signature is not valid, not for this image, or cannot be made
-├─ TransportError                 input or output of a plugin failed
-├─ DeadlineExceededError          --command-timeout ran out
-├─ CancelledError                 another part of the same copy failed, or the user interrupted
-└─ CopyError                      which step of a copy failed, raised from the cause
+    TransshipError                    shown as one line, exit 1; anything else is a bug and shows a traceback
+    ├─ PluginError                    a plugin cannot be used
+    │  ├─ UnknownPluginError          no distribution offers that name (UnknownTransportError for references)
+    │  ├─ DuplicatePluginError        two distributions offer that name
+    │  └─ PluginLoadError             the plugin is broken, or was written for another hook version
+    ├─ InvalidReferenceError          text that names no image
+    ├─ InvalidDigestError             text that is no digest
+    ├─ InvalidManifestError           bytes that are no manifest, index, config or other metadata
+    ├─ NotFoundError                  a name that is not there (exit 2)
+    ├─ BlobNotFoundError              a blob that something refers to is not there
+    ├─ ContentMismatchError           digest or size differs from what was promised
+    ├─ UnsupportedError               this transport, format or compression cannot do that
+    │  └─ CompressionUnsupportedError that manifest type has no word for that compression
+    ├─ ManifestRejectedError          the destination wants another type: the engine may try the next
+    ├─ PolicyError                    the trust policy is missing, broken or asks for what is not installed
+    ├─ PolicyRejectedError            the trust policy forbids this image
+    ├─ SignatureError                 a signature is not valid, not for this image, or cannot be made
+    ├─ TransportError                 input or output of a plugin failed
+    ├─ DeadlineExceededError          --command-timeout ran out
+    ├─ CancelledError                 another part of the same copy failed, or the user interrupted
+    └─ CopyError                      which step of a copy failed, raised from the cause
+
+Errors of plugins, such as ``RegistryError`` of transship-docker, derive from one of these.
 """
 
 from __future__ import annotations

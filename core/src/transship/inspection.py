@@ -47,8 +47,8 @@ class InspectedImage(NamedTuple):
 
 def read_raw(transport: Transport, reference: Reference, context: Context) -> bytes:
     """The bytes of the manifest or index that ``reference`` names."""
-    with contextlib.closing(_opened(transport, reference, context)) as source:
-        return _top(source).data
+    with contextlib.closing(open_image(transport, reference, context)) as source:
+        return read_top(source).data
 
 
 def inspect_image(
@@ -70,9 +70,9 @@ def inspect_image(
 def _read(
     transport: Transport, reference: Reference, context: Context, platform: PlatformRequest
 ) -> tuple[RawManifest, ImageManifest, bytes | None]:
-    with contextlib.closing(_opened(transport, reference, context)) as source:
+    with contextlib.closing(open_image(transport, reference, context)) as source:
         try:
-            raw = _top(source)
+            raw = read_top(source)
         except (TransshipError, OSError) as error:
             raise TransshipError(f"Error retrieving manifest for image: {error}") from error
         try:
@@ -80,19 +80,21 @@ def _read(
         except TransshipError as error:
             raise TransshipError(f"Error parsing manifest for image: {error}") from error
         try:
-            return raw, manifest, _config(source, manifest)
+            return raw, manifest, read_config(source, manifest)
         except (TransshipError, OSError) as error:
             raise TransshipError(f"Error reading configuration blob: {error}") from error
 
 
-def _opened(transport: Transport, reference: Reference, context: Context) -> Source:
+def open_image(transport: Transport, reference: Reference, context: Context) -> Source:
+    """Open an image; raises ``OpeningError``. To be closed."""
     try:
         return transport.open_source(reference, context)
     except (TransshipError, OSError) as error:
         raise OpeningError(f'Error parsing image name "{reference}": {error}') from error
 
 
-def _top(source: Source) -> RawManifest:
+def read_top(source: Source) -> RawManifest:
+    """The manifest or index that the reference names, with the media type to read it as."""
     raw = source.get_manifest()
     return RawManifest(raw.data, normalized_media_type(raw.media_type or guess_media_type(raw.data)))
 
@@ -114,7 +116,8 @@ def _image_manifest(source: Source, raw: RawManifest, platform: PlatformRequest)
     return parse_manifest(instance.data, media_type)
 
 
-def _config(source: Source, manifest: ImageManifest) -> bytes | None:
+def read_config(source: Source, manifest: ImageManifest) -> bytes | None:
+    """The verified bytes of the config, None for schema 1; raises ``TransshipError``."""
     if manifest.config is None:
         return None
     if manifest.config.size > METADATA_LIMIT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -99,6 +100,41 @@ def test_what_a_destination_is_promised_comes_in_order(memory):
     assert log.index("blob") < log.index("instance") < log.index("manifest")
     assert log.count("instance") == len(image.instances)
     assert log.count("commit") == 1
+
+
+def test_blobs_of_all_images_of_an_index_are_on_their_way_together(memory, in_time):
+    image = oci_index()
+    counts = Counter(digest for each in image.instances for digest in each.blobs)
+    configs = {digest_of(each.config) for each in image.instances}
+    own = {next(digest for digest in each.blobs.keys() - configs if counts[digest] == 1) for each in image.instances}
+    meeting = threading.Barrier(len(image.instances), timeout=10)
+
+    def meet(descriptor, data):
+        if descriptor.digest in own:
+            meeting.wait()
+        return data
+
+    memory.place("source", image, on_get_blob=meet)
+    target = memory.place("target")
+    in_time(lambda: _copy(memory, options=CopyOptions(multi_arch=MultiArch.ALL)))
+    assert target.manifests[-1] == (image.manifest, image.media_type)
+    assert [data for data, _ in target.manifests[:-1]] == [each.manifest for each in image.instances]
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_image_of_an_index_that_failed_is_named(memory, parallel):
+    image = oci_index()
+    wrong = next(iter(image.instances[1].blobs.keys() - image.instances[0].blobs.keys()))
+    memory.place(
+        "source",
+        image,
+        parallel=parallel,
+        on_get_blob=lambda descriptor, data: b"wrong" if descriptor.digest == wrong else data,
+    )
+    target = memory.place("target")
+    with pytest.raises(CopyError, match=f"2/{len(image.instances)}"):
+        _copy(memory, options=CopyOptions(multi_arch=MultiArch.ALL))
+    assert "commit" not in target.log
 
 
 def test_blobs_that_are_there_are_reused(memory):

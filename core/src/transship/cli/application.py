@@ -22,15 +22,17 @@ from transship.cli.options import (
     DEFAULT_TEMPORARY_DIRECTORY,
     GLOBAL_NAMES,
     GlobalOptions,
+    coloured,
     credentials_of,
     disabled_plugins,
     global_options,
     image_settings,
 )
-from transship.cli.output import Log
+from transship.cli.output import LOG_LEVELS, Log
 from transship.discovery import PluginManager
 from transship.errors import NotFoundError, PluginError, TransshipError, UnknownPluginError
 from transship.plugin.cancellation import Cancellation
+from transship.plugin.suggestion import near
 
 if TYPE_CHECKING:
     from transship.plugin.context import Context
@@ -52,11 +54,12 @@ class Application:
 
     def __init__(self) -> None:
         self.manager = PluginManager(disabled_plugins())
-        self.log = Log()
+        self.log = Log(coloured=coloured())
         self.globals = GlobalOptions()
         self.cancellation = Cancellation()
         self._deadline = Deadline(self.log, EXIT_FAILURE)
         self._tls_verify: bool | None = None
+        self._sources: dict[str, Context] = {}
 
     def run(self, args: list[str]) -> int:
         """Run the command line ``args``; the answer is the exit code."""
@@ -77,7 +80,7 @@ class Application:
             return EXIT_FAILURE
         except TransshipError as error:
             code = EXIT_NOT_FOUND if _is_not_found(error) else EXIT_FAILURE
-            self.log.fatal(error, code)
+            self.log.fatal(error, code, hint=self._hint() if code == EXIT_NOT_FOUND else "")
             return code
         except click.exceptions.Exit as error:
             return error.exit_code
@@ -101,7 +104,9 @@ class Application:
         values = {name: params.pop(name) for name in GLOBAL_NAMES if name in params}
         values["tmpdir"] = values.get("tmpdir") or DEFAULT_TEMPORARY_DIRECTORY
         self.globals = GlobalOptions(**values, tls_verify=self._tls_verify)
-        self.log.debug_enabled = self.globals.debug
+        if self.globals.log_level not in LOG_LEVELS:
+            raise UsageError(f'unknown log level "{self.globals.log_level}". Choose one of: {", ".join(LOG_LEVELS)}')
+        self.log.level = "debug" if self.globals.debug else self.globals.log_level
         if self._tls_verify is not None:
             self.log.warning("'--tls-verify' is deprecated, please set this on the specific subcommand")
         if self.globals.log_format not in _LOG_FORMATS:
@@ -145,7 +150,7 @@ class Application:
 
         known = self._known_options(image.partition(":")[0], side)
         meant = {**image_settings(flags, self.globals, prefix), **(settings or {})}
-        return make_context(
+        context = make_context(
             self.manager,
             options={**{name: meant[name] for name in meant if name in known}, **(own or {})},
             temporary_directory=self.globals.tmpdir,
@@ -155,6 +160,24 @@ class Application:
             warn=self.log.warning,
             debug=self.log.debug,
         )
+        if side == "source":
+            self._sources[image] = context
+        return context
+
+    def _hint(self) -> str:
+        """What the image may be called that is not there. A registry is asked only if somebody is there to read it."""
+        from transship.cli.tag_names import near_images
+
+        may_connect = sys.stderr.isatty() and not self.log.is_json
+        try:
+            images = [
+                near
+                for image, context in self._sources.items()
+                for near in near_images(self.manager, image, context, may_connect=may_connect)
+            ]
+        except (KeyboardInterrupt, Terminated):  # the answer was not worth the wait
+            return ""
+        return f"; did you mean {' or '.join(images)}?" if images else ""
 
     def _known_options(self, transport: str, side: str) -> set[str]:
         try:
@@ -208,10 +231,8 @@ class Application:
 
     def _refuse(self, name: str) -> NoReturn:
         known = [known for known in self.manager.names("commands") if known not in _HIDDEN_COMMANDS]
-        import difflib
-
-        near = difflib.get_close_matches(name, known, n=3)
-        meant = "\n\nDid you mean this?\n\t" + "\n\t".join(near) + "\n" if near else ""
+        words = near(name, known)
+        meant = "\n\nDid you mean this?\n\t" + "\n\t".join(words) + "\n" if words else ""
         raise UsageError(f"Unrecognized command `transship {name}`{meant}\nTry 'transship --help' for more information")
 
     def _help(self) -> str:

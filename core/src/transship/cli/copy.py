@@ -14,6 +14,9 @@ from transship.cli.options import (
     check_credentials,
     image_options,
     manifest_type,
+    progress_options,
+    report_options,
+    report_place,
     retry_options,
     shared_options,
     with_options,
@@ -65,8 +68,9 @@ def _copy_options() -> list[click.Option]:
             "--also-to", multiple=True, metavar="DEST", help="a further destination, each blob read once (repeatable)"
         ),
         Value("--digestfile", default="", metavar="FILE", help="write the digest of the copy to FILE"),
-        Value("--report", default="", metavar="FILE", help="write a JSON record of the copy to FILE"),
+        *report_options("a JSON record of the copy"),
         Flag("--quiet", "-q", help="say nothing unless something fails"),
+        *progress_options(),
         Flag("--dry-run", help="say what would be copied, and change nothing"),
         Flag("--link", help="hard-link blobs of local files instead of copying them, where that is possible"),
         Value(
@@ -116,7 +120,7 @@ def copy(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     if len(arguments) != 2:
         raise UsageError("Exactly two arguments expected", show_help=True)
     from transship.api import Retries, copy_to_all
-    from transship.cli.progress import copy_progress
+    from transship.cli.progress import copy_progress, progress_way
     from transship.cli.report import CopyReport, written_report
 
     if flags["tls_verify"] is not None:
@@ -130,11 +134,14 @@ def copy(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     options = copy_options(app, flags)
     contexts = [_destination_context(app, flags, text) for text in destinations]
     report = CopyReport(source, destinations, policy, dry_run=options.dry_run)
-    quiet = flags["quiet"] or _needs_standard_output(flags, destinations)
+    writes_image = _needs_standard_output(flags, destinations)
+    if writes_image and flags["as_json"]:
+        raise UsageError("--json would spoil the image that goes to standard output; use --report")
+    way = progress_way(flags, is_taken=writes_image or flags["as_json"])
     with (
-        written_report(flags["report"], report),
+        written_report(report_place(flags), report),
         open_signers(app, flags) as signers,
-        copy_progress(app.log, quiet=quiet) as show,
+        copy_progress(app.log, way) as show,
     ):
 
         def observe(event: Event) -> None:
@@ -156,7 +163,7 @@ def copy(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
             on_event=observe,
         )
         report.finish(results)
-    if flags["dry_run"]:
+    if flags["dry_run"] and not flags["as_json"]:
         _print_plan(results)
     elif flags["digestfile"]:
         _write_digest(flags["digestfile"], results[0])

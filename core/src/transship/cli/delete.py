@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,13 +16,17 @@ from transship.cli.options import (
     with_options,
 )
 from transship.cli.several import with_each
+from transship.errors import TransshipError
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
 
 
 def _delete_options() -> list[click.Option]:
-    return [Flag("--tag-only", help="delete the tag and leave the image, where that is possible")]
+    return [
+        Flag("--tag-only", help="delete the tag and leave the image, where that is possible"),
+        Flag("--json", "as_json", help="print JSON: each image, and whether it was deleted"),
+    ]
 
 
 @click.command("delete", cls=GoCommand, options_metavar="[options]")
@@ -38,16 +43,29 @@ def delete(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> Non
     from transship.api import Retries
     from transship.api import delete as delete_image
 
-    def delete_one(image: str) -> None:
-        delete_image(
-            image,
-            tag_only=flags["tag_only"],
-            context=app.context(image, "source", flags),
-            retries=Retries(flags["retry_times"], flags["retry_delay"]),
-            manager=app.manager,
-        )
+    told = []
 
-    with_each(app.log, arguments, delete_one)
+    def delete_one(image: str) -> None:
+        record = {"image": image, "deleted": False, "error": ""}
+        told.append(record)
+        try:
+            delete_image(
+                image,
+                tag_only=flags["tag_only"],
+                context=app.context(image, "source", flags),
+                retries=Retries(flags["retry_times"], flags["retry_delay"]),
+                manager=app.manager,
+            )
+        except (TransshipError, OSError) as error:
+            record["error"] = str(error)
+            raise
+        record["deleted"] = True
+
+    try:
+        with_each(app.log, arguments, delete_one)
+    finally:
+        if flags["as_json"]:
+            click.echo(json.dumps(told, indent=4))
 
 
 @hookimpl

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import click
 
 from transship import hookimpl
-from transship.cli.flags import GoCommand, UsageError
+from transship.cli.flags import Flag, GoCommand, UsageError
+from transship.cli.options import with_options
 from transship.errors import TransshipError
 from transship.image.identification import manifest_digest as digest_of_manifest
 from transship.image.strict_json import METADATA_LIMIT
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 
 @click.command("manifest-digest", cls=GoCommand, options_metavar="[options]")
 @click.argument("arguments", nargs=-1, metavar="FILE")
+@with_options([Flag("--json", "as_json", help="print JSON")])
 @click.pass_obj
-def manifest_digest(app: Application, /, arguments: tuple[str, ...]) -> None:
+def manifest_digest(app: Application, /, arguments: tuple[str, ...], as_json: bool) -> None:
     """Compute the digest of a manifest file
 
     That of a signed schema 1 manifest is the digest of its payload.
@@ -36,9 +39,10 @@ def manifest_digest(app: Application, /, arguments: tuple[str, ...]) -> None:
         reason = f"open {path}: {(error.strerror or '').lower()}" if isinstance(error, OSError) else error
         raise TransshipError(f"Error reading manifest from {path}: {reason}") from error
     try:
-        click.echo(digest_of_manifest(data))
+        digest = str(digest_of_manifest(data))
     except TransshipError as error:
         raise TransshipError(f"Error computing digest: {error}") from error
+    click.echo(json.dumps({"digest": digest}) if as_json else digest)
 
 
 @hookimpl

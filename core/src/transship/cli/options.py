@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 import click
 
@@ -18,12 +19,15 @@ _Callback = TypeVar("_Callback", bound=Callable[..., Any])
 
 DEFAULT_TEMPORARY_DIRECTORY = "/var/tmp"  # noqa: S108 - where skopeo puts big files
 
+PROGRESS_WAYS = ("auto", "bar", "plain", "json", "none")
+
 
 class GlobalOptions(NamedTuple):
     """The flags that every command takes. Times in seconds, 0: none."""
 
     command_timeout: float = 0
     debug: bool = False
+    log_level: str = "info"
     insecure_policy: bool = False
     require_signed: bool = False
     override_arch: str = ""
@@ -50,7 +54,14 @@ def global_options(*, hidden: bool = False) -> list[click.Option]:
     """The flags that every command takes, made anew."""
     return [
         Value("--command-timeout", type=DURATION, default=0.0, hidden=hidden, help="timeout for the command execution"),
-        Flag("--debug", hidden=hidden, help="enable debug output"),
+        Flag("--debug", hidden=hidden, help="enable debug output, as --log-level debug does"),
+        Value(
+            "--log-level",
+            default="info",
+            metavar="LEVEL",
+            hidden=hidden,
+            help="least important lines to log: debug, info (default), warn or error",
+        ),
         Flag("--insecure-policy", hidden=hidden, help="run the tool without any policy check"),
         Flag("--require-signed", hidden=hidden, help="require that images are accepted by a signature"),
         Value("--override-arch", default="", metavar="ARCH", hidden=hidden, help="use ARCH to choose from indexes"),
@@ -134,6 +145,27 @@ def image_options(prefix: str = "", side: str = "", *, local: bool = True) -> li
     return options
 
 
+def progress_options() -> list[click.Option]:
+    """How to show what goes on."""
+    text = "show progress as bar, plain, json or none (default auto: bars or lines, as fits)"
+    return [Value("--progress", default="auto", metavar="HOW", choices=PROGRESS_WAYS, help=text)]
+
+
+def report_options(what: str) -> list[click.Option]:
+    """Where to tell programs ``what`` happened."""
+    return [
+        Value("--report", default="", metavar="FILE", help=f"write {what} to FILE"),
+        Flag("--json", "as_json", help=f"print {what}, and nothing else on standard output"),
+    ]
+
+
+def report_place(flags: Mapping[str, Any]) -> str | BinaryIO:
+    """The file that the report goes to, or standard output, ``""`` if there is none to be written."""
+    if flags["as_json"] and flags["report"]:
+        raise UsageError("--json and --report are mutually exclusive")
+    return sys.stdout.buffer if flags["as_json"] else str(flags["report"])
+
+
 def retry_options() -> list[click.Option]:
     """How often, and after how long, what failed is tried again."""
     return [
@@ -204,6 +236,13 @@ def image_settings(flags: Mapping[str, Any], options: GlobalOptions, prefix: str
         "user-agent-prefix": options.user_agent_prefix,
     }
     return {name: value for name, value in settings.items() if value}
+
+
+def coloured() -> bool | None:
+    """Whether ``NO_COLOR`` and its like ask for colours or forbid them, None: terminals get them."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return True if os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0") else None
 
 
 def disabled_plugins() -> list[str]:

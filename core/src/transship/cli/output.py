@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Mapping
-from typing import TextIO
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TextIO
 
 from transship.errors import TransshipError
 
 _PLAIN = re.compile(r"[A-Za-z0-9\-._/@^+]+")
+LOG_LEVELS = ("debug", "info", "warn", "error")
+"""What ``--log-level`` takes, and each hides those before it; the line on why a command failed is always shown."""
+
+_RANKS = {"debug": 0, "info": 1, "warning": 2, "error": 3, "fatal": 4}
 _LEVELS = {"debug": "DEBU", "info": "INFO", "warning": "WARN", "error": "ERRO", "fatal": "FATA"}
 _COLOURS = {"debug": 37, "info": 36, "warning": 33, "error": 31, "fatal": 31}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -41,18 +46,23 @@ def write_result(result: str | bytes) -> None:
 
 
 class Log:
-    """Writes log lines. ``debug`` shows those of the debug level too."""
+    """Writes log lines.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self.debug_enabled = False
+    ``level`` is the least important of ``LOG_LEVELS`` that is shown. ``coloured``: always, never, or, if None, on
+    terminals. ``interlude`` is entered around each line, so that what else is on the terminal can make room.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, coloured: bool | None = None) -> None:
+        self.level = "info"
         self.is_json = False
+        self.coloured = coloured
+        self.interlude: Callable[[], AbstractContextManager[object]] = nullcontext
         self._stream = stream
         self._started = time.monotonic()
 
     def debug(self, message: str, **fields: str) -> None:
         """A line for those who look for a mistake."""
-        if self.debug_enabled:
-            self._write("debug", message, fields)
+        self._write("debug", message, fields)
 
     def info(self, message: str, **fields: str) -> None:
         """A line on what is going on."""
@@ -70,10 +80,13 @@ class Log:
         """As ``error``, of an exception; as JSON, with what the exception knows."""
         self._write("error", _told(error), fields | _facts(error) if self.is_json else fields)
 
-    def fatal(self, error: Exception | str, exit_code: int = 1) -> None:
-        """The last line of a command that failed; as JSON, with the exit code and what the exception knows."""
+    def fatal(self, error: Exception | str, exit_code: int = 1, hint: str = "") -> None:
+        """The last line of a command that failed; as JSON, with the exit code and what the exception knows.
+
+        ``hint`` is put behind what the error says.
+        """
         fields: dict[str, str | int] = {"exit_code": exit_code, **_facts(error)} if self.is_json else {}
-        self._write("fatal", error if isinstance(error, str) else _told(error), fields)
+        self._write("fatal", (error if isinstance(error, str) else _told(error)) + hint, fields)
 
     def tell(self, text: str) -> None:
         """What the user must read to go on, such as an address to log in at, as plain text unless lines are JSON."""
@@ -82,14 +95,22 @@ class Log:
         else:
             self._put(printable(text))
 
+    def record(self, fields: Mapping[str, Any]) -> None:
+        """A line of JSON for programs that follow what happens, whatever the format of the other lines."""
+        import json
+
+        self._put(json.dumps({"time": _now(), **fields}))
+
     def _write(self, level: str, message: str, fields: Mapping[str, str | int]) -> None:
-        self._put(self._line(self._stream or sys.stderr, level, message, fields))
+        if _RANKS[level] >= LOG_LEVELS.index(self.level):
+            self._put(self._line(self._stream or sys.stderr, level, message, fields))
 
     def _put(self, line: str) -> None:
         stream = self._stream or sys.stderr
         try:
-            stream.write(line + "\n")
-            stream.flush()
+            with self.interlude():
+                stream.write(line + "\n")
+                stream.flush()
         except OSError:  # a closed standard error must not hide the exit code
             return
 
@@ -99,11 +120,11 @@ class Log:
 
             return json.dumps({"time": _now(), "level": level, "msg": message, **fields})
         message = printable(message)
-        if stream.isatty():
+        if stream.isatty() or self.coloured:
             seconds = int(time.monotonic() - self._started)
-            colour = _COLOURS[level]
-            extra = "".join(f" \x1b[{colour}m{key}\x1b[0m={_quoted(value)}" for key, value in sorted(fields.items()))
-            return f"\x1b[{colour}m{_LEVELS[level]}\x1b[0m[{seconds:04d}] {message}{' ' if extra else ''}{extra}"
+            begin, end = ("", "") if self.coloured is False else (f"\x1b[{_COLOURS[level]}m", "\x1b[0m")
+            extra = "".join(f" {begin}{key}{end}={_quoted(value)}" for key, value in sorted(fields.items()))
+            return f"{begin}{_LEVELS[level]}{end}[{seconds:04d}] {message}{' ' if extra else ''}{extra}"
         extra = "".join(f" {key}={_quoted(value)}" for key, value in sorted(fields.items()))
         return f'time="{_now()}" level={level} msg={_quoted(message)}{extra}'
 

@@ -1,15 +1,21 @@
-"""What a copy shows while it runs: Skopeo's lines, or bars on a terminal."""
+"""What a copy shows while it runs: Skopeo's lines, bars on a terminal, or what ``--progress`` asks for."""
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, is_dataclass
+from typing import Any
 
+from transship.cli.flags import UsageError
+from transship.cli.options import PROGRESS_WAYS
 from transship.cli.output import Log, printable
+from transship.errors import UnsupportedError
 from transship.plugin.events import (
     BlobFinished,
     BlobPlanned,
@@ -28,37 +34,86 @@ from transship.plugin.events import (
     WritingManifest,
 )
 
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
 Observer = Callable[[Event], None]
 
-_SHORT_DIGEST = 12
-_MARGIN = 3
-"""Columns right of the bars, so that what the terminal shows of Ctrl-C does not break a line."""
+_PLAIN_INTERVAL = 5.0
+_RECORD_INTERVAL = 1.0
+_WORD = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def progress_way(flags: Mapping[str, Any], *, is_taken: bool = False) -> str:
+    """What ``--progress`` and ``--quiet`` come to: ``auto``, ``bar``, ``plain``, ``json`` or ``none``.
+
+    ``is_taken``: standard output holds something else.
+    """
+    way: str = flags["progress"]
+    if way not in PROGRESS_WAYS:
+        raise UsageError(f'unknown progress "{way}". Choose one of: {", ".join(PROGRESS_WAYS)}')
+    if way in ("bar", "plain"):
+        if flags["quiet"]:
+            raise UsageError(f"--quiet and --progress {way} are mutually exclusive")
+        if is_taken:
+            raise UsageError(f"--progress {way} would spoil what goes to standard output; use json or none")
+    if way == "bar" and not sys.stdout.isatty():
+        raise UsageError("--progress bar needs a terminal; use plain")
+    return "none" if way == "auto" and (flags["quiet"] or is_taken) else way
 
 
 @contextmanager
-def copy_progress(log: Log, *, quiet: bool) -> Iterator[Observer]:
-    """An observer for one command: warnings go to the log, and unless ``quiet``, progress to standard output."""
-    if quiet:
-        yield _Warnings(log).observe
-    elif sys.stdout.isatty() and (bars := _bars(log)) is not None:
-        try:
+def copy_progress(log: Log, way: str) -> Iterator[Observer]:
+    """An observer for one command: warnings go to the log, and progress where ``way`` says."""
+    if way == "bar" or (way == "auto" and sys.stdout.isatty() and _has_bars()):
+        require_bars()
+        from transship.cli.bars import BlobBars, on_screen
+
+        with on_screen(log), contextlib.closing(BlobBars(log)) as bars:
             yield bars.observe
-        finally:
-            bars.close()
+    elif way == "none":
+        yield _Warnings(log).observe
     else:
-        yield _Lines(log).observe
+        yield {"json": _Records, "plain": _PlainLines}.get(way, Lines)(log).observe
 
 
-def _bars(log: Log) -> _Bars | None:
-    """Bars, where the library that draws them is installed."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    return _Bars(log, tqdm)
+def require_bars() -> None:
+    """Raise ``UnsupportedError`` where nothing can draw bars."""
+    if not _has_bars():
+        raise UnsupportedError("--progress bar needs tqdm: install transship-core[progress]")
+
+
+def _has_bars() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("tqdm") is not None
+
+
+class Tally:
+    """Counts blobs and the bytes that were read of them. ``note`` is to be called by one thread at a time."""
+
+    def __init__(self) -> None:
+        self.started = 0
+        self.finished = 0
+        self._sizes: dict[tuple[str, int], int] = {}
+        self._read: dict[tuple[str, int], int] = {}
+        self._before = 0
+
+    @property
+    def read(self) -> int:
+        """The bytes read so far."""
+        return self._before + sum(self._read.values())
+
+    def note(self, event: Event) -> None:
+        """Count what happened."""
+        match event:
+            case BlobStarted():
+                self.started += 1
+                self._sizes[event.image, event.key] = max(event.size, 0)
+            case BlobProgress():
+                self._read[event.image, event.key] = event.done
+            case BlobFinished():
+                self.finished += 1
+                size = self._sizes.pop((event.image, event.key), 0)
+                read = self._read.pop((event.image, event.key), 0)
+                self._before += read if event.reused else max(read, size)
 
 
 class _Warnings:
@@ -70,18 +125,103 @@ class _Warnings:
             self._log.warning(event.message)
 
 
-class _Lines(_Warnings):
+class Lines(_Warnings):
     """One line for each moment that Skopeo has a line for."""
 
     def observe(self, event: Event) -> None:
+        """Say what happened."""
         super().observe(event)
         line = line_of(event)
         if line:
             self.show(line)
 
     def show(self, line: str) -> None:
+        """Write a line to standard output."""
         sys.stdout.write(printable(line) + "\n")
         sys.stdout.flush()
+
+
+class Pulse:
+    """Says every few seconds how far a long copy is, for logs that nobody sees move."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._started = self._told = time.monotonic()
+        self._lock = threading.Lock()
+
+    def note(self, event: Event) -> str:
+        """Count what happened; the answer is a line if it is time for one, ``""`` if not."""
+        with self._lock:
+            self._tally.note(event)
+            now = time.monotonic()
+            if now - self._told < _PLAIN_INTERVAL or not isinstance(event, BlobProgress):
+                return ""
+            self._told = now
+            rate = self._tally.read / (now - self._started)
+            return (
+                f"Copied {amount(self._tally.read)} in {now - self._started:.0f}s ({amount(int(rate))}/s), "
+                f"{self._tally.finished} of {self._tally.started} blobs done"
+            )
+
+
+class _PlainLines(Lines):
+    """Skopeo's lines, and now and then one that says how far it is."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log)
+        self._pulse = Pulse()
+
+    def observe(self, event: Event) -> None:
+        super().observe(event)
+        line = self._pulse.note(event)
+        if line:
+            self.show(line)
+
+
+class _Records(_Warnings):
+    """A line of JSON on standard error for each moment."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log)
+        self._thinned = Thinned()
+
+    def observe(self, event: Event) -> None:
+        super().observe(event)
+        if self._thinned.lets_pass(event):
+            self._log.record(record_of(event))
+
+
+class Thinned:
+    """Lets every event pass, but of what a blob's bytes say only one in a second. Warnings are for the log."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, int], float] = {}
+
+    def lets_pass(self, event: Event) -> bool:
+        """Whether to tell of ``event``."""
+        if isinstance(event, BlobProgress):
+            now = time.monotonic()
+            is_due = now - self._told.get((event.image, event.key), 0) >= _RECORD_INTERVAL
+            if is_due:
+                self._told[event.image, event.key] = now
+            return is_due
+        if isinstance(event, BlobFinished):
+            self._told.pop((event.image, event.key), None)
+        return not isinstance(event, Warned)
+
+
+def record_of(event: Event) -> dict[str, Any]:
+    """An event as JSON: its name, as in ``blob-started``, and its fields."""
+    fields = {name: _plain(value) for name, value in event._asdict().items()}
+    return {"event": _WORD.sub("-", type(event).__name__).lower(), **fields}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    if isinstance(value, tuple):
+        return [asdict(each) if is_dataclass(each) and not isinstance(each, type) else str(each) for each in value]
+    return str(value)
 
 
 def line_of(event: Event) -> str:
@@ -115,79 +255,7 @@ def line_of(event: Event) -> str:
     return ""
 
 
-class _Bars(_Lines):
-    """A bar for each blob under way; a line above them for each that is done."""
-
-    def __init__(self, log: Log, bar_class: type[tqdm[Any]]) -> None:
-        super().__init__(log)
-        self._bar_class = bar_class
-        self._bars: dict[int, tqdm[Any]] = {}
-        self._lock = threading.Lock()
-
-    def observe(self, event: Event) -> None:
-        with self._lock:
-            match event:
-                case BlobStarted():
-                    self._start(event)
-                case BlobProgress():
-                    self._advance(event)
-                case BlobFinished():
-                    self._finish(event)
-                case Warned():
-                    self._bar_class.write(printable(f"warning: {event.message}"), file=sys.stderr)
-                case _:
-                    super().observe(event)
-
-    def show(self, line: str) -> None:
-        self._bar_class.write(printable(line), file=sys.stdout)
-
-    def close(self) -> None:
-        """Take the bars that are left off the screen."""
-        with self._lock:
-            for bar in self._bars.values():
-                _take_off(bar)
-            self._bars.clear()
-            sys.stdout.write("\r\x1b[J")  # and what else is below: of Ctrl-C, or of a bar that was just begun
-            sys.stdout.flush()
-
-    def _start(self, event: BlobStarted) -> None:
-        self._bars[event.key] = self._bar_class(
-            desc=_label(event.is_config, event.digest.encoded),
-            total=event.size if event.size >= 0 else None,
-            unit="B",
-            unit_scale=True,
-            unit_divisor=1024,
-            leave=False,
-            ncols=shutil.get_terminal_size().columns - _MARGIN,
-            file=sys.stdout,
-        )
-
-    def _advance(self, event: BlobProgress) -> None:
-        bar = self._bars.get(event.key)
-        if bar is not None:
-            bar.update(event.done - bar.n)
-
-    def _finish(self, event: BlobFinished) -> None:
-        bar = self._bars.pop(event.key, None)
-        if bar is None:
-            return
-        label, seconds = bar.desc.removesuffix(": "), bar.format_dict["elapsed"]
-        _take_off(bar)
-        outcome = "skipped: already exists" if event.reused else f"done {_amount(event.size)} in {seconds:.1f}s"
-        self.show(f"{label} {outcome}")
-
-
-def _take_off(bar: tqdm[Any]) -> None:
-    bar.close()
-    sys.stdout.write("\r")  # tqdm leaves the cursor behind the bar unless it was the first one
-    sys.stdout.flush()
-
-
-def _label(is_config: bool, encoded: str) -> str:
-    return f"Copying {'config' if is_config else 'blob'} {encoded[:_SHORT_DIGEST]}"
-
-
-def _amount(size: int) -> str:
+def amount(size: int) -> str:
     """``size`` bytes in the largest unit that leaves at least one."""
     amount, units = float(max(size, 0)), ["B", "KiB", "MiB", "GiB", "TiB"]
     while amount >= 1024 and len(units) > 1:

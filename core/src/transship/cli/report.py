@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from transship.cli.output_file import opened_output
 from transship.plugin.events import Event, ImageJudged, ImageStarted, SignatureCreated
@@ -80,15 +80,15 @@ class CopyReport:
 
 
 @contextlib.contextmanager
-def written_report(path: str, report: CopyReport) -> Iterator[None]:
-    """Write ``report`` to ``path`` at the end of the block, however that ends; ``""``: write none.
+def written_report(place: str | BinaryIO, report: CopyReport) -> Iterator[None]:
+    """Write ``report`` to a path or stream at the end of the block, however that ends; ``""``: write none.
 
     A path that cannot be written fails at the beginning.
     """
-    if not path:
+    if not place:
         yield
         return
-    with opened_output(path) as file:
+    with opened_output(place) if isinstance(place, str) else contextlib.nullcontext(place) as file:
         try:
             yield
         except BaseException as error:

@@ -14,12 +14,15 @@ from transship.cli.options import (
     disabled_plugins,
     image_options,
     manifest_type,
+    progress_options,
+    report_options,
     retry_options,
     shared_options,
     with_options,
 )
 from transship.cli.signing import open_signers, signing_options
 from transship.errors import TransshipError
+from transship.plugin.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
@@ -65,8 +68,9 @@ def _sync_options() -> list[click.Option]:
         Flag("--dry-run", help="say what would be copied, and change nothing"),
         Flag("--keep-going", help="copy the other images when one fails"),
         Value("--digestfile", default="", metavar="FILE", help="write digests and names of the copies to FILE"),
-        Value("--report", default="", metavar="FILE", help="write a line of JSON for each image to FILE"),
+        *report_options("a line of JSON for each image"),
         Flag("--quiet", "-q", help="show no progress on standard output"),
+        *progress_options(),
         Value("--format", "-f", default=None, metavar="FORMAT", help="manifest type to write: oci, v2s1 or v2s2"),
         Flag("--preserve-digests", help="fail rather than change a manifest"),
         Flag("--remove-signatures", help="do not copy signatures"),
@@ -138,7 +142,8 @@ def _check_transports(app: Application, flags: Mapping[str, Any]) -> None:
         if not flags[flag]:
             raise UsageError(f"A {side} transport must be specified")
         if flags[flag] not in names:
-            raise UsageError(f'"{flags[flag]}" is not a valid {side} transport')
+            meant = did_you_mean(flags[flag], names)
+            raise UsageError(f'"{flags[flag]}" is not a valid {side} transport{meant}')
     if flags["src"] == flags["dest"] == "dir":
         raise UsageError("sync from 'dir' to 'dir' not implemented, consider using rsync instead")
 

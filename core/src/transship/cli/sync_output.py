@@ -7,17 +7,21 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from transship.cli.options import report_place
 from transship.cli.output import Log, printable
 from transship.cli.output_file import is_written_through
-from transship.cli.progress import line_of
+from transship.cli.progress import Pulse, Thinned, line_of, progress_way, record_of, require_bars
 from transship.errors import TransshipError
 from transship.plugin.events import Event, Warned
 from transship.plugin.files import reporting, temporary_in
 from transship.sync.jobs import JobOutcome, Status
 from transship.sync.run import SyncObserver, SyncSummary, Task
+
+if TYPE_CHECKING:
+    from transship.cli.bars import ImageBar
 
 
 class Lines(NamedTuple):
@@ -32,10 +36,11 @@ class Lines(NamedTuple):
         with reporting("write", self.path):
             while rest:
                 rest = rest[self.file.write(rest) :]
+            self.file.flush()
 
 
 class SyncOutput(SyncObserver):
-    """An observer of one sync. The lines of one image stay together, whatever else is copied at the same time."""
+    """An observer of one sync: logs, and writes digests and a report. Its kinds show progress, this one none."""
 
     def __init__(self, log: Log, flags: Mapping[str, Any], digests: Lines | None, report: Lines | None) -> None:
         self._log = log
@@ -44,8 +49,6 @@ class SyncOutput(SyncObserver):
         self._keeps_going = flags["keep_going"]
         self._digests = digests
         self._report = report
-        self._lines: dict[Task, list[str]] = {}
-        self._lock = threading.Lock()
 
     def started(self, task: Task) -> None:
         """Say which image is about to be copied."""
@@ -53,20 +56,12 @@ class SyncOutput(SyncObserver):
             self._announce("Copying", task)
 
     def happened(self, task: Task, event: Event) -> None:
-        """Keep what the image's lines say."""
+        """Log what should be known; called from many threads."""
         if isinstance(event, Warned):
             self._log.warning(event.message)
-        elif not self._is_quiet and (line := line_of(event)):
-            with self._lock:
-                self._lines.setdefault(task, []).append(line)
 
     def finished(self, task: Task, outcome: JobOutcome) -> None:
-        """Show the image's lines, and what came of it."""
-        with self._lock:
-            lines = self._lines.pop(task, [])
-        if lines and not self._is_dry:
-            sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
-            sys.stdout.flush()
+        """Say what came of an image."""
         if self._is_dry and outcome.status in (Status.PLANNED, Status.SKIPPED):
             self._announce("Would have copied" if outcome.status is Status.PLANNED else "Would have skipped", task)
         if outcome.status is Status.FAILED and self._keeps_going and not outcome.refused:
@@ -110,16 +105,132 @@ class SyncOutput(SyncObserver):
         self._report.write(json.dumps(record, ensure_ascii=False))
 
 
+class _LinesOutput(SyncOutput):
+    """Skopeo's lines. Those of one image stay together, whatever else is copied at the same time."""
+
+    _pulse: Pulse | None = None
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._lines: dict[Task, list[str]] = {}
+        self._lock = threading.Lock()
+
+    def happened(self, task: Task, event: Event) -> None:
+        super().happened(task, event)
+        if line := line_of(event):
+            with self._lock:
+                self._lines.setdefault(task, []).append(line)
+        if self._pulse is not None and (line := self._pulse.note(event)):
+            _show([line])
+
+    def finished(self, task: Task, outcome: JobOutcome) -> None:
+        with self._lock:
+            lines = self._lines.pop(task, [])
+        if lines and not self._is_dry:
+            _show(lines)
+        super().finished(task, outcome)
+
+
+class _PlainOutput(_LinesOutput):
+    """Now and then, also a line that says how far it is."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._pulse = Pulse()
+
+
+class _RecordsOutput(SyncOutput):
+    """A line of JSON on standard error for each moment, with the image that it belongs to."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._thinned = Thinned()
+
+    def started(self, task: Task) -> None:
+        super().started(task)
+        self._log.record({"event": "job-started", **_images_of(task)})
+
+    def happened(self, task: Task, event: Event) -> None:
+        super().happened(task, event)
+        if self._thinned.lets_pass(event):
+            self._log.record({**_images_of(task), **record_of(event)})
+
+    def finished(self, task: Task, outcome: JobOutcome) -> None:
+        super().finished(task, outcome)
+        self._log.record({"event": "job-finished", **_record(task, outcome)})
+
+
+class _BarOutput(SyncOutput):
+    """A bar at the bottom of the terminal."""
+
+    def __init__(self, bar: ImageBar, *args: Any) -> None:
+        super().__init__(*args)
+        self._bar = bar
+        self._under_way = 0
+        self._done = 0
+
+    def started(self, task: Task) -> None:
+        super().started(task)
+        self._under_way += 1
+        self._bar.update(self._images())
+
+    def happened(self, task: Task, event: Event) -> None:
+        super().happened(task, event)
+        self._bar.update(self._images(), event)
+
+    def finished(self, task: Task, outcome: JobOutcome) -> None:
+        super().finished(task, outcome)
+        self._under_way -= 1
+        self._done += 1
+        self._bar.update(self._images())
+
+    def show_summary(self, summary: SyncSummary) -> None:
+        self._bar.close()
+        super().show_summary(summary)
+
+    def _images(self) -> str:
+        return f"{self._done} images done, {self._under_way} under way"
+
+
 @contextlib.contextmanager
 def sync_output(log: Log, flags: Mapping[str, Any]) -> Iterator[SyncOutput]:
-    """An observer of one sync, which writes the files that the flags name."""
+    """An observer of one sync, which writes the files that the flags name and shows progress as they say."""
+    way = progress_way(flags, is_taken=flags["as_json"])
+    flags = {**flags, "quiet": way in ("json", "none")}
     with contextlib.ExitStack() as stack:
         digests = _opened(stack, flags["digestfile"] if not flags["dry_run"] else "", "digest")
-        report = _opened(stack, flags["report"], "report")
-        yield SyncOutput(log, flags, digests, report)
+        report = _opened(stack, report_place(flags), "report")
+        if way == "bar":
+            require_bars()
+            from transship.cli.bars import ImageBar, on_screen
+
+            stack.enter_context(on_screen(log))
+            bar = stack.enter_context(contextlib.closing(ImageBar()))
+            yield _BarOutput(bar, log, flags, digests, report)
+        else:
+            yield _KINDS[way](log, flags, digests, report)
 
 
-def _opened(stack: contextlib.ExitStack, path: str, what: str) -> Lines | None:
+_KINDS: Mapping[str, Callable[..., SyncOutput]] = {
+    "auto": _LinesOutput,
+    "plain": _PlainOutput,
+    "json": _RecordsOutput,
+    "none": SyncOutput,
+}
+
+
+def _show(lines: Sequence[str]) -> None:
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _images_of(task: Task) -> dict[str, Any]:
+    return {"source": task.job.source, "destination": task.job.destination, "number": task.number, "total": task.total}
+
+
+def _opened(stack: contextlib.ExitStack, path: str | BinaryIO, what: str) -> Lines | None:
+    if not isinstance(path, str):
+        return Lines("standard output", path)
     if not path:
         return None
     try:

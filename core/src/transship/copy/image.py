@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from transship.copy.blobs import put_bytes, read_config
-from transship.copy.layers import copy_layers
+from transship.copy.layers import at_once, copy_layer
 from transship.copy.plan import LayerTask, TypePlan, plan_manifest_type
-from transship.copy.session import Session, Target, failure
+from transship.copy.session import Session, Target, failure, naming_failure
 from transship.copy.signing import WrittenManifest, kept_signatures, put_signatures, require_policy, source_image
 from transship.errors import (
     CompressionUnsupportedError,
@@ -33,18 +37,22 @@ from transship.image.digest import Digest
 from transship.image.identification import manifest_digest, normalized_media_type
 from transship.image.manifest import ImageManifest, parse_manifest
 from transship.image.media_types import INDEX_TYPES
-from transship.plugin.events import BlobFinished, BlobStarted, WritingManifest
+from transship.plugin.events import BlobFinished, BlobStarted, Event, InstanceStarted, WritingManifest
 from transship.plugin.mechanism import UntrustedImage
 from transship.plugin.signature import Signature
 from transship.plugin.transport import RawManifest
 
 
 class AcceptedInstance(NamedTuple):
-    """One image that the policy accepts. ``instance`` is its digest if the source has it as a member of an index."""
+    """One image that the policy accepts. ``instance`` is its digest if the source has it as a member of an index.
+
+    ``start`` is what observers are told when its turn comes, None for one that is copied for itself.
+    """
 
     raw: RawManifest
     image: UntrustedImage
     instance: Digest | None
+    start: InstanceStarted | None = None
 
 
 class _Work(NamedTuple):
@@ -53,6 +61,16 @@ class _Work(NamedTuple):
     target: Target
     types: TypePlan
     lock: str
+
+
+class _Plan(NamedTuple):
+    """One image on its way to every target."""
+
+    accepted: AcceptedInstance
+    manifest: ImageManifest
+    signatures: Sequence[Signature]
+    works: list[_Work]
+    untold: list[Event]
 
 
 def accept_instance(session: Session, raw: RawManifest, instance: Digest | None) -> AcceptedInstance:
@@ -67,38 +85,85 @@ def accept_instance(session: Session, raw: RawManifest, instance: Digest | None)
 
 def copy_instance(session: Session, accepted: AcceptedInstance, *, as_member: bool) -> list[WrittenManifest]:
     """Copy one image to every target. ``as_member``: the targets get it as a member of an index, too."""
-    raw, image, instance = accepted
-    signatures = kept_signatures(session, image, of_index=False)
-    try:
-        manifest = parse_manifest(raw.data, raw.media_type)
-    except InvalidManifestError as error:
-        raise failure(f"reading manifest of {session.reference}", error, operation="read", side="source") from error
-    works = [_plan(session, manifest, target, signatures) for target in session.targets]
-    config = read_config(session, manifest.config) if manifest.config is not None else None
-    written = copy_layers(session, _layer_tasks(manifest, config, works))
-    if session.options.dry_run:
-        return [_planned(session, work.target, raw, manifest, config) for work in works]
+    return copy_instances(session, [accepted], as_members=as_member)[0]
+
+
+def copy_instances(
+    session: Session, images: Sequence[AcceptedInstance], *, as_members: bool
+) -> list[list[WrittenManifest]]:
+    """Copy images to every target: the blobs of all of them, then their manifests. As ``copy_instance`` in the rest.
+
+    Their configs are held in memory together. The answer has, for each image, its manifest at each target.
+    """
+    plans = [_planned(session, accepted, is_first=number == 0) for number, accepted in enumerate(images)]
+    configs = at_once(session, [partial(_config, session, plan) for plan in plans])
+    tasks = [
+        partial(_layer, session, plan, task)
+        for plan, config in zip(plans, configs, strict=True)
+        for task in _layer_tasks(plan.manifest, config, plan.works)
+    ]
+    layers = iter(at_once(session, tasks))
     return [
-        _finish(
-            session,
-            work,
-            manifest,
-            config,
-            [layer[number] for layer in written],
-            signatures,
-            instance if as_member else None,
-        )
-        for number, work in enumerate(works)
+        _written(session, plan, config, list(islice(layers, len(plan.manifest.layers))), as_members)
+        for plan, config in zip(plans, configs, strict=True)
     ]
 
 
-def _planned(
-    session: Session, target: Target, raw: RawManifest, manifest: ImageManifest, config: bytes | None
-) -> WrittenManifest:
+def _naming(accepted: AcceptedInstance) -> AbstractContextManager[None]:
+    """Say which of several images it was that failed."""
+    start = accepted.start
+    return naming_failure(f"copying image {start.number}/{start.total} from manifest list" if start else "")
+
+
+def _planned(session: Session, accepted: AcceptedInstance, *, is_first: bool) -> _Plan:
+    untold: list[Event] = []
+    if not is_first:  # its turn to be told of comes when the images before it are written
+        session = replace(session, observer=untold.append)
+    if accepted.start:
+        session.emit(accepted.start)
+    with _naming(accepted):
+        signatures = kept_signatures(session, accepted.image, of_index=False)
+        try:
+            manifest = parse_manifest(accepted.raw.data, accepted.raw.media_type)
+        except InvalidManifestError as error:
+            raise failure(f"reading manifest of {session.reference}", error, operation="read", side="source") from error
+        works = [_plan(session, manifest, target, signatures) for target in session.targets]
+        return _Plan(accepted, manifest, signatures, works, untold)
+
+
+def _config(session: Session, plan: _Plan) -> bytes | None:
+    with _naming(plan.accepted):
+        return read_config(session, plan.manifest.config) if plan.manifest.config is not None else None
+
+
+def _layer(session: Session, plan: _Plan, task: LayerTask) -> list[WrittenLayer]:
+    with _naming(plan.accepted):
+        return copy_layer(session, task)
+
+
+def _written(
+    session: Session, plan: _Plan, config: bytes | None, layers: list[list[WrittenLayer]], as_member: bool
+) -> list[WrittenManifest]:
+    for event in plan.untold:
+        session.observer(event)
+    with _naming(plan.accepted):
+        if session.options.dry_run:
+            return [_foreseen(session, work.target, plan, config) for work in plan.works]
+        instance = plan.accepted.instance if as_member else None
+        return [
+            _finish(
+                session, work, plan.manifest, config, [layer[number] for layer in layers], plan.signatures, instance
+            )
+            for number, work in enumerate(plan.works)
+        ]
+
+
+def _foreseen(session: Session, target: Target, plan: _Plan, config: bytes | None) -> WrittenManifest:
     """What a dry run knows: converting may need what only reading the layers tells."""
+    data, manifest = plan.accepted.raw.data, plan.manifest
     if config is not None and manifest.config is not None:
         put_bytes(session, target, config, manifest.config, is_config=True)
-    return WrittenManifest(raw.data, manifest.media_type, manifest_digest(raw.data, manifest.media_type))
+    return WrittenManifest(data, manifest.media_type, manifest_digest(data, manifest.media_type))
 
 
 def lock_reason(session: Session, target: Target, signatures: Sequence[Signature], hint: str = "") -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from transship.copy.image import AcceptedInstance, accept_instance, copy_instance, lock_reason
+from transship.copy.image import AcceptedInstance, accept_instance, copy_instances, lock_reason
 from transship.copy.plan import TypePlan, plan_index_type, takes_indexes
 from transship.copy.selection import chosen_positions
-from transship.copy.session import Session, Target, failure
+from transship.copy.session import Session, Target, failure, naming_failure
 from transship.copy.signing import WrittenManifest, kept_signatures, put_signatures, require_policy, source_image
 from transship.errors import CopyError, InvalidManifestError, ManifestRejectedError, TransshipError, UnsupportedError
 from transship.image.annotation import annotated
@@ -19,6 +18,9 @@ from transship.plugin.events import IndexStarted, InstanceStarted, WritingManife
 from transship.plugin.transport import RawManifest, Source
 
 _TOTAL_LIMIT = 64 << 20
+_TOGETHER = 8
+"""How many images are copied together: their configs, of 4 MiB at most, are held in memory."""
+
 _SIGNED_HINT = "; consider removing them from the multi-platform list"
 
 
@@ -80,13 +82,14 @@ def _plan(session: Session, index: Index, target: Target, signed: bool) -> tuple
 def _copy_instances(session: Session, index: Index, positions: Sequence[int]) -> dict[int, list[WrittenManifest]]:
     session.emit(IndexStarted(session.image, len(positions), len(index.instances)))
     accepted = accept_instances(session, [index.instances[position].descriptor for position in positions])
-    written = {}
-    for number, position in enumerate(positions, start=1):
-        digest = index.instances[position].digest
-        session.emit(InstanceStarted(session.image, digest, number, len(positions)))
-        with _naming_instance(number, len(positions)):
-            written[position] = copy_instance(session, accepted[number - 1], as_member=True)
-    return written
+    images = [
+        each._replace(start=InstanceStarted(session.image, index.instances[position].digest, number, len(positions)))
+        for number, (position, each) in enumerate(zip(positions, accepted, strict=True), start=1)
+    ]
+    written: list[list[WrittenManifest]] = []
+    for first in range(0, len(images), _TOGETHER):
+        written += copy_instances(session, images[first : first + _TOGETHER], as_members=True)
+    return dict(zip(positions, written, strict=True))
 
 
 def accept_instances(session: Session, descriptors: Sequence[Descriptor]) -> list[AcceptedInstance]:
@@ -97,18 +100,9 @@ def accept_instances(session: Session, descriptors: Sequence[Descriptor]) -> lis
     for number, descriptor in enumerate(descriptors, start=1):
         session.cancellation.check()
         raw = read_instance(session.source, descriptor)
-        with _naming_instance(number, len(descriptors)):
+        with naming_failure(f"copying image {number}/{len(descriptors)} from manifest list"):
             accepted.append(accept_instance(session, raw, descriptor.digest))
     return accepted
-
-
-@contextlib.contextmanager
-def _naming_instance(number: int, total: int) -> Iterator[None]:
-    """Say which instance it was that failed."""
-    try:
-        yield
-    except (TransshipError, OSError) as error:
-        raise failure(f"copying image {number}/{total} from manifest list", error, operation="copy") from error
 
 
 def _edit(image: WrittenManifest) -> Edit:

@@ -1,8 +1,10 @@
-"""All layers of an image, several at a time; one that is the same blob elsewhere in this run is copied once."""
+"""Layers, several at a time; one that is the same blob elsewhere in this run is copied once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from transship.copy.options import DEFAULT_PARALLEL_BLOBS
 from transship.copy.pipeline import raise_first_failure
@@ -13,26 +15,26 @@ from transship.image.conversion import LayerOperation, WrittenLayer
 from transship.image.descriptor import Descriptor
 from transship.plugin.events import BlobFinished, BlobStarted
 
+_Result = TypeVar("_Result")
 
-def copy_layers(session: Session, tasks: list[LayerTask]) -> list[list[WrittenLayer]]:
-    """Copy all layers of an image; the answer has, for each layer, what became of it at each target."""
+
+def at_once(session: Session, jobs: Sequence[Callable[[], _Result]]) -> list[_Result]:
+    """Run jobs that each move a blob, as many at a time as the session allows; what they return, in order.
+
+    If one fails the whole session is cancelled, and that failure is raised.
+    """
     workers = _workers(session)
-    if workers == 1 or len(tasks) < 2:
-        return [_copy_layer(session, task) for task in tasks]
+    if workers == 1 or len(jobs) < 2:
+        return [job() for job in jobs]
     with ThreadPoolExecutor(workers, thread_name_prefix="transship-blob") as pool:
-        futures = [pool.submit(_copy_layer, session, task) for task in tasks]
+        futures = [pool.submit(job) for job in jobs]
         try:
-            return [future.result() for future in _as_they_fail(futures)]
+            raise_first_failure(futures)
+            return [future.result() for future in futures]
         except BaseException:
             session.cancellation.cancel()
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _as_they_fail(futures: list[Future[list[WrittenLayer]]]) -> list[Future[list[WrittenLayer]]]:
-    """Wait for all, or for the first failure, which is raised."""
-    raise_first_failure(futures)
-    return futures
 
 
 def _workers(session: Session) -> int:
@@ -40,8 +42,11 @@ def _workers(session: Session) -> int:
     return (session.options.parallel_blobs or DEFAULT_PARALLEL_BLOBS) if parallel else 1
 
 
-def _copy_layer(session: Session, task: LayerTask) -> list[WrittenLayer]:
-    """One layer to all targets; what is the same blob elsewhere in this run is waited for, not copied again."""
+def copy_layer(session: Session, task: LayerTask) -> list[WrittenLayer]:
+    """One layer to all targets; what is the same blob elsewhere in this run is waited for, not copied again.
+
+    The answer has what became of it at each target.
+    """
     mine: list[Target] = []
     futures: list[Future[WrittenLayer]] = []
     for target, may_change in zip(session.targets, task.may_change, strict=True):

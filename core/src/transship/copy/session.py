@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from transship.copy.flights import BlobFlights
 from transship.copy.options import CopyOptions
 from transship.copy.signers import SharedSigner
 from transship.discovery import PluginManager
-from transship.errors import CopyError, TransshipError
+from transship.errors import CancelledError, CopyError, TransshipError
 from transship.image.conversion import WrittenLayer
 from transship.image.digest import Digest
 from transship.image.platform import Platform
@@ -137,3 +137,16 @@ def failure(prefix: str, error: Exception, *, operation: str, side: str = "") ->
     else:
         raise error
     return CopyError(f"{prefix}: {reason}", operation=operation, side=side)
+
+
+@contextmanager
+def naming_failure(prefix: str) -> Iterator[None]:
+    """Let what fails in the block say ``prefix`` first, if there is any. What was only cancelled passes as it is."""
+    try:
+        yield
+    except CancelledError:
+        raise
+    except (TransshipError, OSError) as error:
+        if not prefix:
+            raise
+        raise failure(prefix, error, operation="copy") from error

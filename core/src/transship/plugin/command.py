@@ -15,6 +15,7 @@ import click
 from click.core import iter_params_for_processing
 
 from transship.errors import TransshipError
+from transship.plugin.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from transship.plugin.context import Context
@@ -133,10 +134,16 @@ class Flag(click.Option):
 
 
 class Value(click.Option):
-    """A flag with a value."""
+    """A flag with a value.
 
-    def __init__(self, *names: str, **settings: Any) -> None:
+    ``choices`` are values that shells offer, and ``plugins`` a kind of plugins whose names they offer; the command
+    itself says which it takes.
+    """
+
+    def __init__(self, *names: str, choices: Sequence[str] = (), plugins: str = "", **settings: Any) -> None:
         super().__init__(names, **settings)
+        self.choices = choices
+        self.plugins = plugins
 
 
 def split_list(values: Sequence[str]) -> list[str]:
@@ -237,7 +244,7 @@ class FlagParser:
             raise UsageError(f"bad flag syntax: {word}")
         option = self._options.get(name)
         if option is None:
-            raise UsageError(f"unknown flag: {name}")
+            raise UsageError(f"unknown flag: {name}{did_you_mean(name, self._options)}")
         if not equals:
             if _is_boolean(option):
                 value = "true"

@@ -1,13 +1,15 @@
 """What every compression algorithm must do, as a test class to subclass.
 
-class TestLz4(CompressionContract):
-    @pytest.fixture
-    def compression(self):
-        return Lz4()
+    class TestLz4(CompressionContract):
+        @pytest.fixture
+        def compression(self):
+            return Lz4()
 
-    @pytest.fixture
-    def compress_elsewhere(self):
-        return lz4.frame.compress
+        @pytest.fixture
+        def compress_elsewhere(self):
+            return lz4.frame.compress
+
+The class says what each fixture is to give.
 """
 # ruff: noqa: S101, S311 - assert is how tests speak, and what they compress is no secret
 

@@ -1,13 +1,15 @@
 """What every executor must do, as a test class to subclass.
 
-class TestCluster(ExecutorContract):
-    @pytest.fixture
-    def executor_factory(self):
-        return ClusterFactory()
+    class TestCluster(ExecutorContract):
+        @pytest.fixture
+        def executor_factory(self):
+            return ClusterFactory()
 
-    @pytest.fixture
-    def address(self):
-        return "cluster.example.com:1234"
+        @pytest.fixture
+        def address(self):
+            return "cluster.example.com:1234"
+
+The class says what each fixture is to give.
 """
 # ruff: noqa: S101 - assert is how tests speak
 

@@ -1,21 +1,23 @@
 """What every signature mechanism must do, as a test class to subclass.
 
-class TestSeal(SignatureMechanismContract):
-    @pytest.fixture
-    def mechanism(self):
-        return SealMechanism()
+    class TestSeal(SignatureMechanismContract):
+        @pytest.fixture
+        def mechanism(self):
+            return SealMechanism()
 
-    @pytest.fixture
-    def requirement(self, tmp_path):
-        return {"type": "sealedBy", "keyPath": new_key(tmp_path / "seal.key")}
+        @pytest.fixture
+        def requirement(self, tmp_path):
+            return {"type": "sealedBy", "keyPath": new_key(tmp_path / "seal.key")}
 
-    @pytest.fixture
-    def signing_request(self, requirement):
-        return SigningRequest("key", requirement["keyPath"], None, lambda text: b"")
+        @pytest.fixture
+        def signing_request(self, requirement):
+            return SigningRequest("key", requirement["keyPath"], None, lambda text: b"")
 
-    @pytest.fixture
-    def stranger_request(self, tmp_path):
-        return SigningRequest("key", new_key(tmp_path / "stranger.key"), None, lambda text: b"")
+        @pytest.fixture
+        def stranger_request(self, tmp_path):
+            return SigningRequest("key", new_key(tmp_path / "stranger.key"), None, lambda text: b"")
+
+The class says what each fixture is to give.
 """
 # ruff: noqa: S101, S311 - assert is how tests speak, and random bytes are no secret here
 

@@ -1,13 +1,15 @@
 """What every transport that reads and writes must do, as a test class to subclass.
 
-class TestMemory(TransportContract):
-    @pytest.fixture
-    def transport(self):
-        return MemoryTransport()
+    class TestMemory(TransportContract):
+        @pytest.fixture
+        def transport(self):
+            return MemoryTransport()
 
-    @pytest.fixture
-    def reference_text(self):
-        return "a-new-place"
+        @pytest.fixture
+        def reference_text(self):
+            return "a-new-place"
+
+The class says what each fixture is to give.
 """
 # ruff: noqa: S101 - assert is how tests speak
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from transship.errors import InvalidManifestError, InvalidReferenceError, TransportError
 from transship.image.reference import DockerReference
 from transship.image.strict_json import load_json
+from transship.plugin.suggestion import did_you_mean
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_LIMIT = 1 << 20
@@ -68,7 +69,8 @@ def _item_with_name(items: Sequence[ManifestItem], name: str) -> ManifestItem:
         for repo_tag in item.repo_tags:
             if normalized_name(repo_tag, number) == name:
                 return item
-    raise TransportError(f'Tag "{name}" not found')
+    known = [repo_tag for item in items for repo_tag in item.repo_tags]
+    raise TransportError(f'Tag "{name}" not found{did_you_mean(name, known)}')
 
 
 def normalized_name(repo_tag: str, number: int) -> str:

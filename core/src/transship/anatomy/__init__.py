@@ -1,0 +1,1 @@
+"""What images are made of, and how two of them differ."""

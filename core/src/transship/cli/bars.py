@@ -1,0 +1,128 @@
+"""Progress bars, drawn on a terminal by tqdm."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from tqdm import tqdm
+
+from transship.cli.output import Log, printable
+from transship.cli.progress import Lines, Tally, amount
+from transship.plugin.events import BlobFinished, BlobProgress, BlobStarted, Event
+
+_SHORT_DIGEST = 12
+_MARGIN = 3
+"""Columns right of the bars, so that what the terminal shows of Ctrl-C does not break a line."""
+
+
+@contextlib.contextmanager
+def on_screen(log: Log) -> Iterator[None]:
+    """Let log lines stand above the bars, and leave the screen tidy at the end."""
+    before, log.interlude = log.interlude, functools.partial(tqdm.external_write_mode, file=sys.stderr)
+    try:
+        yield
+    finally:
+        log.interlude = before
+        sys.stdout.write("\r\x1b[J")  # what is below: of Ctrl-C, or of a bar that was just begun
+        sys.stdout.flush()
+
+
+class BlobBars(Lines):
+    """A bar for each blob under way; a line above them for each that is done."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log)
+        self._bars: dict[int, tqdm[Any]] = {}
+        self._lock = threading.Lock()
+
+    def observe(self, event: Event) -> None:
+        """Draw what happened."""
+        with self._lock:
+            match event:
+                case BlobStarted():
+                    label = _label(event.is_config, event.digest.encoded)
+                    self._bars[event.key] = _bar(label, event.size if event.size >= 0 else None)
+                case BlobProgress():
+                    self._advance(event)
+                case BlobFinished():
+                    self._finish(event)
+                case _:
+                    super().observe(event)
+
+    def show(self, line: str) -> None:
+        """Write a line above the bars."""
+        tqdm.write(printable(line), file=sys.stdout)
+
+    def close(self) -> None:
+        """Take the bars that are left off the screen."""
+        with self._lock:
+            for bar in self._bars.values():
+                _take_off(bar)
+            self._bars.clear()
+
+    def _advance(self, event: BlobProgress) -> None:
+        bar = self._bars.get(event.key)
+        if bar is not None:
+            bar.update(event.done - bar.n)
+
+    def _finish(self, event: BlobFinished) -> None:
+        bar = self._bars.pop(event.key, None)
+        if bar is None:
+            return
+        label, seconds = bar.desc.removesuffix(": "), bar.format_dict["elapsed"]
+        _take_off(bar)
+        outcome = "skipped: already exists" if event.reused else f"done {amount(event.size)} in {seconds:.1f}s"
+        self.show(f"{label} {outcome}")
+
+
+class ImageBar:
+    """One bar for all images of a sync."""
+
+    def __init__(self) -> None:
+        self._bar = _bar("", None)
+        self._tally = Tally()
+        self._lock = threading.Lock()
+
+    def update(self, images: str, event: Event | None = None) -> None:
+        """Draw how many ``images`` there are by now, and what has moved since."""
+        with self._lock:
+            self._bar.set_description_str(images, refresh=False)
+            if event is not None:
+                self._tally.note(event)
+            self._bar.update(self._tally.read - self._bar.n)
+            if event is None:
+                self._bar.refresh()
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        with self._lock:
+            _take_off(self._bar)
+
+
+def _bar(description: str, total: int | None) -> tqdm[Any]:
+    return tqdm(
+        desc=description,
+        total=total,
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1024,
+        leave=False,
+        ncols=shutil.get_terminal_size().columns - _MARGIN,
+        file=sys.stdout,
+    )
+
+
+def _take_off(bar: tqdm[Any]) -> None:
+    bar.close()
+    sys.stdout.write("\r")  # tqdm leaves the cursor behind the bar unless it was the first one
+    sys.stdout.flush()
+
+
+def _label(is_config: bool, encoded: str) -> str:
+    return f"Copying {'config' if is_config else 'blob'} {encoded[:_SHORT_DIGEST]}"

@@ -1,0 +1,128 @@
+"""What a copy and a sync show while they run, as ``--progress`` asks for."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from transship.cli import progress
+from transship.testing.images import oci_image
+from transship.testing.registry import Registry
+
+COPY = ("copy", "oci:layout:v1", "dir:target")
+SYNC = ("sync", "--src", "oci", "--dest", "dir", "layout", "out")
+BOTH = pytest.mark.parametrize("command", [COPY, SYNC], ids=["copy", "sync"])
+
+
+def records(outcome):
+    return [json.loads(line) for line in outcome.err.splitlines() if line.startswith("{")]
+
+
+@BOTH
+def test_without_the_flag_there_are_skopeos_lines(run, images, command):
+    lines = run(*command).lines
+    assert "Writing manifest to image destination" in lines
+    assert lines[0] == "Getting image source signatures"
+
+
+@BOTH
+@pytest.mark.parametrize("flags", [["--progress", "none"], ["--quiet"], ["-q", "--progress=none"]])
+def test_none_is_quiet(run, images, command, flags):
+    outcome = run(*command, *flags)
+    assert (outcome.code, outcome.out) == (0, "")
+
+
+@BOTH
+def test_json_is_a_line_for_each_moment_on_standard_error(run, images, command):
+    outcome = run(*command, "--progress", "json")
+    assert (outcome.code, outcome.out) == (0, "")
+    told = records(outcome)
+    names = [record["event"] for record in told]
+    assert names.index("image-started") < names.index("blob-started") < names.index("writing-manifest")
+    assert all(record["time"] for record in told)
+    config = next(each for each in told if each["event"] == "blob-started" and each["is_config"])
+    mine = (config["image"], config["key"])
+    (finished,) = [each for each in told if each["event"] == "blob-finished" and (each["image"], each["key"]) == mine]
+    assert finished["digest"] == config["digest"]
+
+
+def test_json_of_a_sync_tells_which_image_each_moment_is_of(run, images):
+    told = records(run(*SYNC, "--progress", "json", "--jobs", "2"))
+    assert {each["source"] for each in told} == {f"oci:layout:{tag}" for tag in ("v1", "plain", "zstd", "index")}
+    finished = [each for each in told if each["event"] == "job-finished"]
+    assert [each["status"] for each in finished] == ["copied"] * 4
+
+
+def test_json_and_json_log_lines_can_be_told_apart(run, images):
+    outcome = run(*SYNC, "--progress=json", "--log-format=json")
+    told = [json.loads(line) for line in outcome.err.splitlines()]
+    assert all(("level" in each) is ("event" not in each) for each in told)
+    assert any("level" in each for each in told)
+
+
+@pytest.mark.parametrize("way", ["plain", "json"])
+@BOTH
+def test_a_long_copy_says_how_far_it_is(run, images, monkeypatch, command, way):
+    monkeypatch.setattr(progress, "_PLAIN_INTERVAL", 0.05)
+    with Registry() as registry:
+        registry.put_image("app", "v1", oci_image(compression=""))
+        if command is COPY:
+            moves = ["copy", f"docker://{registry.host}/app:v1", "dir:target", "--limit-rate", "20k"]
+        else:
+            moves = ["sync", "--src=docker", "--dest=dir", f"{registry.host}/app", "out", "--src-opt=limit-rate=20k"]
+        outcome = run(*moves, "--src-tls-verify=false", "--progress", way)
+    assert outcome.code == 0
+    if way == "plain":
+        lines = outcome.lines
+        assert sum("blobs done" in line for line in lines) >= 2
+        assert [line for line in lines if "blobs done" not in line][-1:] == ["Writing manifest to image destination"]
+    else:
+        assert [each for each in records(outcome) if each["event"] == "blob-progress" and each["done"] > 0]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("flags", "hint"),
+    [
+        (["--progress", "bar"], "plain"),
+        (["--progress", "fancy"], "auto, bar, plain, json, none"),
+        (["--progress", "plain", "--quiet"], "--quiet"),
+        (["--progress", "bar", "-q"], "--quiet"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(run, images, command, flags, hint):
+    outcome = run(*command, *flags)
+    assert outcome.code == 1
+    assert hint in outcome.fatal
+    assert not (images / "target").exists()
+
+
+def test_progress_does_not_spoil_an_archive_on_standard_output(run, images):
+    command = ("copy", "oci:layout:v1", "docker-archive:/dev/stdout", "--progress", "plain")
+    assert "standard output" in run(*command).fatal
+
+
+@pytest.mark.parametrize("flags", [[], ["--progress", "bar"]])
+def test_a_terminal_gets_bars_in_a_copy(images, on_terminal, flags):
+    shown = on_terminal([*COPY, *flags])
+    assert "Copying blob" in shown
+    assert " done " in shown
+    assert shown.endswith("\r\x1b[J")
+
+
+def test_a_terminal_gets_one_bar_in_a_sync_if_asked_for(images, on_terminal):
+    shown = on_terminal([*SYNC, "--progress", "bar"])
+    assert "4 images done, 0 under way" in shown
+    assert shown.rpartition("\x1b[J")[0].rstrip().splitlines()[-1].startswith("bytes ")
+
+
+@BOTH
+def test_bars_that_nothing_can_draw_are_refused(images, monkeypatch, on_terminal, command, capfd):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with pytest.raises(AssertionError):
+        on_terminal([*command, "--progress", "bar"])
+    assert "tqdm" in capfd.readouterr().err
+    shown = on_terminal(list(command))
+    assert "Writing manifest to image destination" in shown
