@@ -1,23 +1,19 @@
+"""What is zstd's own; the rest is in the contract."""
+
 from __future__ import annotations
 
-import functools
-import hashlib
-import itertools
 import json
 import random
 import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from transship.errors import ContentMismatchError
 from transship.plugin.compression import Compression
 from transship_zstd.compression import transship_compressions
 
 MIB = 1 << 20
-LEVELS = [None, -(2**70), 0, 3, 6, 10, 2**70]
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +60,6 @@ RAW_BLOCK, REPEATED_BYTE = 0, 1
 
 def test_it_is_known_as_container_tools_know_it(compression):
     assert (compression.name, compression.media_type_suffix, compression.levels) == ("zstd", "zstd", None)
-    assert compressed(compression, b"").startswith(compression.magic)
-
-
-@pytest.mark.interop
-@pytest.mark.parametrize("threads", [0, 1, 2])
-@pytest.mark.parametrize("data", [b"", b"x", CONTENT])
-def test_zstd_reads_what_is_written(compression, data, threads):
-    result = compressed(compression, data, threads=threads)
-    assert run_zstd(result, "-d") == data
-    assert decompressed(compression, [result]) == data
 
 
 @pytest.mark.interop
@@ -82,12 +68,9 @@ def test_what_zstd_writes_is_read(compression, options):
     assert decompressed(compression, [run_zstd(CONTENT, *options)]) == CONTENT
 
 
-@pytest.mark.interop
-@pytest.mark.parametrize("level", LEVELS)
-def test_each_level_gives_back_the_content_and_has_a_checksum(compression, level):
-    result = compressed(compression, CONTENT[:MIB], level)
-    assert run_zstd(result, "-d") == CONTENT[:MIB]
-    assert result[4] & 4
+@pytest.mark.parametrize("level", [None, -(2**70), 0, 3, 6, 10, 2**70])
+def test_checksum_is_written_at_each_level(compression, level):
+    assert compressed(compression, CONTENT[:1000], level)[4] & 4
 
 
 def test_four_speeds_are_behind_the_levels(compression):
@@ -95,44 +78,6 @@ def test_four_speeds_are_behind_the_levels(compression):
     changes = [number - 1 for number in range(1, 14) if results[number] != results[number - 1]]
     assert changes == [3, 6, 10]
     assert compressed(compression, CONTENT[:MIB]) == results[4]
-
-
-@settings(max_examples=5, deadline=None)
-@given(
-    cuts=st.lists(st.integers(0, len(CONTENT)), max_size=6),
-    level=st.sampled_from([None, 1]),
-    threads=st.sampled_from([1, 2, 4]),
-)
-def test_output_depends_on_nothing_but_content_and_level(cuts, level, threads):
-    compression = transship_compressions()[0]
-    edges = [0, *sorted(cuts), len(CONTENT)]
-    reused = bytearray(len(CONTENT))
-
-    def chunks():
-        for start, end in itertools.pairwise(edges):
-            reused[: end - start] = CONTENT[start:end]
-            yield memoryview(reused)[: end - start]
-            reused[: end - start] = bytes(end - start)
-
-    result = b"".join(compression.compress(chunks(), level=level, threads=threads))
-    assert hashlib.sha256(result).digest() == reference_digest(level)
-
-
-@functools.cache
-def reference_digest(level):
-    return hashlib.sha256(compressed(transship_compressions()[0], CONTENT, level, 1)).digest()
-
-
-def test_empty_content_has_one_form(compression):
-    one, other = (b"".join(compression.compress(chunks, level=None, threads=2)) for chunks in ([], [b"", b""]))
-    assert one == other
-
-
-def test_bomb_comes_in_small_pieces(compression):
-    bomb = compressed(compression, bytes(64 * MIB))
-    sizes = [len(piece) for piece in compression.decompress([bomb])]
-    assert sum(sizes) == 64 * MIB
-    assert max(sizes) <= 4 * MIB
 
 
 def test_densest_bomb_comes_in_small_pieces(compression):
@@ -158,15 +103,7 @@ def test_truncated_data_are_refused_wherever_they_end(compression):
             decompressed(compression, [data[:end]])
 
 
-@pytest.mark.parametrize("position", [*range(4), *range(10, 200, 7), *range(-8, 0)])
-def test_flipped_bit_is_noticed(compression, position):
-    data = bytearray(compressed(compression, CONTENT[:3000]))
-    data[position] ^= 0x40
-    with pytest.raises(ContentMismatchError):
-        decompressed(compression, [data])
-
-
-@pytest.mark.parametrize("tail", [b"\0", bytes(512), b"\x28", b"garbage that is long enough"])
+@pytest.mark.parametrize("tail", [b"\0", bytes(512)])
 def test_what_is_no_frame_is_refused(compression, tail):
     with pytest.raises(ContentMismatchError):
         decompressed(compression, [compressed(compression, b"content"), tail])
@@ -176,28 +113,6 @@ def test_window_is_bounded(compression):
     assert decompressed(compression, [frame(27, (RAW_BLOCK, 3, b"abc"))]) == b"abc"
     with pytest.raises(ContentMismatchError):
         decompressed(compression, [frame(28, (RAW_BLOCK, 3, b"abc"))])
-
-
-def test_nothing_is_no_zstd_data(compression):
-    with pytest.raises(ContentMismatchError):
-        decompressed(compression, [])
-
-
-def test_compression_may_be_given_up(compression):
-    pieces = compression.compress(itertools.repeat(CONTENT), level=1, threads=3)
-    next(pieces)
-    pieces.close()
-    assert list(pieces) == []
-
-
-def test_error_of_the_source_passes(compression):
-    def failing():
-        yield CONTENT
-        raise ContentMismatchError("source")
-
-    with pytest.raises(ContentMismatchError, match="source"):
-        for _ in compression.compress(failing(), level=1, threads=2):
-            pass
 
 
 def test_description_names_library_and_version(compression):

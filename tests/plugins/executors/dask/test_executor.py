@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, wait
 
@@ -17,7 +15,7 @@ from dask_cluster import THREADS, Cluster
 
 import transship
 from transship.discovery import PluginManager
-from transship.errors import CancelledError, DeadlineExceededError, TransshipError, UnsupportedError
+from transship.errors import CancelledError, DeadlineExceededError, TransshipError
 from transship.image.digest import Digest
 from transship.plugin.cancellation import Cancellation
 from transship.plugin.executor import ExecutorSettings
@@ -82,24 +80,9 @@ def test_a_job_costs_little(cluster):
     assert each < 0.25
 
 
-def test_arguments_and_results_travel(cluster):
-    with opened(cluster) as executor:
-        assert executor.submit(math.comb, 5, 2).result() == 10
-
-
-def test_what_a_job_raises_is_raised_here(cluster):
-    with opened(cluster) as executor, pytest.raises(ValueError, match="math domain"):
-        executor.submit(math.sqrt, -1).result()
-
-
 def test_error_of_transship_names_the_worker(cluster):
     with opened(cluster) as executor, pytest.raises(TransshipError, match=r"worker tcp://127\.0\.0\.1:\d+: .*digest"):
         executor.submit(Digest.parse, "no digest").result()
-
-
-def test_capacity_is_what_was_asked_for(cluster):
-    with opened(cluster, jobs=3) as executor:
-        assert executor.capacity == 3
 
 
 def test_capacity_follows_the_workers(own_cluster):
@@ -179,18 +162,6 @@ def test_closing_gives_up_what_is_left(cluster):
     assert time.monotonic() - start < 2
     assert all(job.done() for job in jobs)
     wait_until(lambda: cluster.jobs == 0)
-
-
-def test_nothing_is_left_running_after_it_was_closed(cluster):
-    before = set(threading.enumerate())
-    with opened(cluster) as executor:
-        executor.submit(os.getpid).result()
-    assert not [thread for thread in set(threading.enumerate()) - before if thread.name == "transship-dask"]
-
-
-def test_an_address_is_needed():
-    with pytest.raises(UnsupportedError, match="address"):
-        Dask().open(ExecutorSettings(), Cancellation())
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:1", "tls://127.0.0.1:1", "127.0.0.1", ":::", "inproc://x"])
