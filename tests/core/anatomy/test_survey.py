@@ -266,6 +266,14 @@ class TestBrokenMember:
         assert part.config_members == {}
         assert len(part.layers) == 2
 
+    @pytest.mark.parametrize("nest", ['{"a":' * 40 + "1" + "}" * 40, "[" * 900 + "]" * 900, "[" * 9000 + "]" * 9000])
+    def test_with_a_config_that_is_nested_too_deeply_is_shown_without_it(self, store, nest):
+        config = f'{{"os":"linux","config":{{"x":{nest}}}}}'.encode()
+        part = tree(store.name(store.manifest(config, [b"layer"]), "v1"))
+        assert part.problem
+        assert part.config_members == {}
+        assert len(part.layers) == 1
+
     def test_that_is_no_manifest_is_not_read(self, store):
         text = store.blob("text/plain", b"not JSON")
         part = tree(store.name(store.index(text), "v1"))

@@ -52,6 +52,7 @@ DEPTH_LIMIT = 5
 """An index in an index has depth 1, as has what refers to an image."""
 
 _CONFIGS_AT_ONCE = 6
+_CONFIG_DEPTH = 32
 _IN_TOTO = "application/vnd.in-toto+json"
 _FILE_SYSTEM_LAYERS = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs.")
 _TOO_MUCH = f"not read, as there are more than {BYTES_LIMIT} bytes of manifests and configs"
@@ -291,7 +292,9 @@ def _part(node: _Node, configs: Mapping[Digest, bytes | str]) -> Part:
         return part
     try:
         data = _config_of(node.manifest, configs)
-        return _with_config(part, load_json_object(data, "image config"), parse_config(data))
+        members = load_json_object(data, "image config")
+        _require_shallow(members)
+        return _with_config(part, members, parse_config(data))
     except TransshipError as error:
         return replace(part, problem=f"config: {error}")
 
@@ -324,6 +327,16 @@ def _config_of(manifest: ImageManifest, configs: Mapping[Digest, bytes | str]) -
     if isinstance(found, str):
         raise InvalidManifestError(found)
     return found
+
+
+def _require_shallow(members: Mapping[str, Any]) -> None:
+    """Whoever shows a config may go through it without a thought about its depth."""
+    level: list[Any] = [members]
+    for _ in range(_CONFIG_DEPTH):
+        containers = [value for value in level if isinstance(value, Mapping | list)]
+        level = [inner for each in containers for inner in (each.values() if isinstance(each, Mapping) else each)]
+    if level:
+        raise InvalidManifestError(f"it is nested more than {_CONFIG_DEPTH} deep")
 
 
 def _with_config(part: Part, members: Mapping[str, Any], config: ImageConfig) -> Part:

@@ -70,7 +70,9 @@ def diff(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
 
     show(flags, document=document, page=page, twigs=twigs)
     if problems := problems_of(difference.first) + problems_of(difference.second):
-        app.log.warning(f"{problems} parts could not be read, see what is shown")
+        from transship.cli.pictures.wording import counted
+
+        app.log.warning(f"{counted(problems, 'part')} could not be read, see what is shown")
     if flags["exit_code"] and not difference.is_equal:
         raise click.exceptions.Exit(EXIT_DIFFERENT)
 

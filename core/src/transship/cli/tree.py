@@ -65,7 +65,9 @@ def tree(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
 
     show(flags, document=document, page=page, twigs=twigs)
     if problems := problems_of(part):
-        app.log.warning(f"{problems} parts of {image} could not be read, see what is shown")
+        from transship.cli.pictures.wording import counted
+
+        app.log.warning(f"{counted(problems, 'part')} of {image} could not be read, see what is shown")
 
 
 @hookimpl

@@ -64,7 +64,7 @@ def show(
         with opened_output(flags["html"]) as file:
             file.write(page().encode())
     elif flags["as_json"]:
-        sys.stdout.write(json.dumps(document(), indent=4) + "\n")
+        sys.stdout.write(json.dumps(document()) + "\n")  # indented, a hostile config would grow without measure
     else:
         _draw(twigs(), as_ascii=flags["as_ascii"])
 
