@@ -111,6 +111,50 @@ def test_everything_that_the_testing_registry_can_do_is_named():
     assert [name for name in names if f"`{name}`" not in page] == []
 
 
+def source_files() -> list[Path]:
+    """The code that is shipped, without what is for tests."""
+    folders = [DOCS.parent / "core" / "src", *(DOCS.parent / "plugins").glob("*/*/src")]
+    return [path for folder in folders for path in folder.rglob("*.py") if "testing" not in path.parts]
+
+
+def variables_of(code: str) -> set[str]:
+    """The environment variables that it names."""
+    used = (
+        r"""environ(?:ment)?(?:\.\w+\(|\[)["'](\w+)["']|getenv\(["'](\w+)["']|["'](\w+)["'] (?:not )?in os\.environ"""
+    )
+    return {name for names in re.findall(used, code) for name in names if name}
+
+
+def test_every_environment_variable_is_named():
+    page = (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")
+    used = {name for path in source_files() for name in variables_of(path.read_text(encoding="utf-8"))}
+    assert {"REGISTRY_AUTH_FILE", "SSL_CERT_FILE", "GPG_TTY"} <= used
+    inherited = {
+        "GNUPGHOME",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+    }  # read by gpg, and by names that are put together
+    named = set(re.findall(r"`(\w+)(?:=\w+)?`", page))
+    assert sorted((used | inherited) - named) == []
+
+
+@pytest.mark.parametrize(
+    "code", ['environ.get("A_NAME", "")', "os.environ['A_NAME']", 'if "A_NAME" in os.environ', 'os.getenv("A_NAME")']
+)
+def test_environment_variables_are_noticed(code):
+    assert variables_of(code) == {"A_NAME"}
+
+
+def test_every_exit_code_is_named():
+    page = (DOCS / "reference" / "exit-codes.md").read_text(encoding="utf-8")
+    code = "".join(path.read_text(encoding="utf-8") for path in source_files())
+    lines = re.findall(r"^(EXIT_[\w, ]+) = ([\d, ]+)$", code, re.MULTILINE)
+    codes = {number for _, numbers in lines for number in numbers.split(", ")}
+    assert {"1", "2", "130", "143"} <= codes
+    assert [number for number in sorted(codes | {"0"}) if f"\n| {number} |" not in page] == []
+
+
 def test_the_example_policy_is_that_of_policy_init():
     from transship.cli.policy import _FIRST_POLICY
 
