@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import inspect
 import subprocess
 
 import pytest
@@ -79,3 +80,14 @@ def certificate(tmp_path_factory):
     command = ["openssl", "req", "-x509", *kind, *subject, "-keyout", key, "-out", cert]
     subprocess.run(command, check=True, capture_output=True)
     return cert, key
+
+
+@pytest.fixture
+def run_contract():
+    """Runs one test of a contract with what it asks for of what is given."""
+
+    def run(contract, test, **given):
+        method = getattr(contract(), test)
+        method(**{name: given[name] for name in inspect.signature(method).parameters})
+
+    return run

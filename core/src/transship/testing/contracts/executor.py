@@ -138,7 +138,7 @@ class ExecutorContract:
 
     def test_closing_gives_up_what_has_not_begun(self, executor_factory: ExecutorFactory, address: str) -> None:
         executor = executor_factory.open(ExecutorSettings(1, address), Cancellation())
-        jobs = [executor.submit(time.sleep, 0.2) for _ in range(30)]
+        jobs = [executor.submit(time.sleep, 0.1) for _ in range(30)]
         executor.close()
         assert all(job.done() for job in jobs)
         assert any(job.cancelled() or job.exception() for job in jobs)
