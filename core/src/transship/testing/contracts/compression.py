@@ -70,7 +70,7 @@ class CompressionContract:
 
     def test_what_it_says_of_itself_is_well_formed(self, compression: Compression) -> None:
         assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*", compression.name)
-        assert re.fullmatch(r"[a-z0-9]*", compression.media_type_suffix)
+        assert re.fullmatch(r"(?:[a-z0-9][a-z0-9.-]*)?", compression.media_type_suffix)
         assert isinstance(compression.magic, bytes)
         assert compression.magic
         if compression.levels is not None:
