@@ -19,7 +19,7 @@ root_doc = "README"
 exclude_patterns = ["changelog", "examples"]
 nitpicky = True
 # Of the names in signatures those of other projects are described elsewhere, private ones nowhere.
-nitpick_ignore_regex = [("py:.*", r"(?!transship\.)(\w+\.|_Hash$).*"), ("py:.*", r"transship\..*\._\w+")]
+nitpick_ignore_regex = [("py:.*", r"(?!transship\.)(\w+\.|_Hash$|Path$).*"), ("py:.*", r"transship\..*\._\w+")]
 
 autodoc_default_options = {"show-inheritance": True}
 autodoc_member_order = "bysource"

@@ -60,8 +60,9 @@ def test_plugin_is_named_after_its_folder(member):
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
 def test_every_entry_point_leads_to_a_module_with_hooks(member):
-    for group in _document(member)["project"]["entry-points"].values():
-        for module in group.values():
+    groups = _document(member)["project"]["entry-points"]
+    for group in groups:
+        for module in groups[group].values() if group.startswith("transship.") else ():
             loaded = importlib.import_module(module)
             assert any(hasattr(value, "transship_impl") for value in vars(loaded).values())
 
