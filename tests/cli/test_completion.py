@@ -1,87 +1,333 @@
-"""transship completion: what a real bash makes of the script."""
+"""transship completion: what real shells make of the scripts, and what fits where."""
 
 from __future__ import annotations
 
+import os
+import pty
+import re
+import select
 import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from transship import hookimpl
-from transship.cli.application import Application
+from transship.cli.candidates import Completion
+from transship.discovery import PluginManager
 from transship.plugin.command import Flag, GoCommand
+from transship.testing.images import oci_image
+from transship.testing.registry import Registry
+from transship.testing.writers import write_oci_layout
 
-_ASK = """
-COMP_WORDS=("$@")
-COMP_CWORD=$(($# - 1))
-_transship
-echo "${COMPREPLY[*]}"
-"""
-
-
-def completed(script: str, *words: str) -> list[str]:
-    """What bash offers for the last one of ``words``."""
-    ran = subprocess.run(["bash", "-c", script + _ASK, "bash", *words], capture_output=True, text=True, check=True)
-    assert ran.stderr == ""
-    return ran.stdout.split()
+BIN = Path(sys.executable).parent
+ENVIRONMENT = {"PATH": f"{BIN}:/usr/bin:/bin", "TERM": "dumb", "LC_ALL": "C.UTF-8"}
 
 
 @pytest.fixture
-def script(run):
-    return run("completion", "bash", policy=True).out
+def place(tmp_path, monkeypatch):
+    """The current folder, with a layout, an archive, and a folder whose name needs quotes."""
+    monkeypatch.chdir(tmp_path)
+    write_oci_layout({"v1": oci_image(), "$(touch broken)": oci_image(), "v2;x": oci_image()}, tmp_path / "layout")
+    (tmp_path / "long way").mkdir()
+    (tmp_path / "long way" / "file").touch()
+    (tmp_path / ".hidden").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def registry():
+    with Registry() as registry:
+        for tag in ("v1", "v2", "w1"):
+            registry.put_image("app", tag, oci_image())
+        yield registry
+
+
+def complete(*words, shell="zsh", environment=None):
+    """What the program answers to a script."""
+    command = [BIN / "transship", "__complete", shell, *words]
+    done = subprocess.run(
+        command, env={**ENVIRONMENT, **(environment or {})}, capture_output=True, text=True, check=True, timeout=20
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def offered(*words, shell="zsh"):
+    return [line.partition("\t")[0] for line in complete(*words, shell=shell)]
+
+
+def fitting(line, manager=None):
+    """The words that fit behind ``line``, in this process; None: names of files."""
+    *before, current = line.split(" ")
+    found = Completion(manager or PluginManager(), before, current).candidates()
+    return None if found is None else [each.word for each in found]
+
+
+class TestWhatFits:
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            ("insp", ["inspect"]),
+            ("--debug insp", ["inspect"]),
+            ("--policy insp insp", ["inspect"]),
+            ("help insp", ["inspect"]),
+            ("untr", []),
+            ("layer", []),
+            ("--pol", ["--policy"]),
+            ("--vers", ["--version"]),
+            ("copy --dest-compress-", ["--dest-compress-format", "--dest-compress-level"]),
+            ("copy -q --dest-compress-l", ["--dest-compress-level"]),
+            ("inspect --dest-compress-l", []),
+            ("inspect --pol", ["--policy"]),
+            ("copy --encrypt", []),
+            ("copy --format ", ["oci", "v2s1", "v2s2"]),
+            ("copy --format=o", ["--format=oci"]),
+            ("copy -f v", ["v2s1", "v2s2"]),
+            ("copy --quiet=", ["--quiet=true", "--quiet=false"]),
+            ("copy --progress p", ["plain"]),
+            ("inspect --creds ", []),
+            ("--log-level w", ["warn"]),
+            ("sync --src y", ["yaml"]),
+            ("sync --dest oci", ["oci", "oci-archive"]),
+            ("sync --executor th", ["threads"]),
+            ("copy dock", ["docker://", "docker-archive:"]),
+            ("copy --additional-tag oci: dir:a oci-", ["oci-archive:"]),
+            ("copy -- oci-", ["oci-archive:"]),
+            ("copy oci:a oci:b oci-", []),
+            ("copy --also-to oci-", ["oci-archive:"]),
+            ("delete oci:a oci:b oci-", ["oci-archive:"]),
+            ("copy nonsense:", []),
+            ("completion ", ["bash", "zsh", "fish"]),
+            ("policy ", ["init"]),
+            ("plugins show tr", ["transports"]),
+            ("plugins show executors th", ["threads"]),
+            ("manifest-digest ", None),
+            ("inspect --policy ", None),
+            ("inspect --policy=x", None),
+        ],
+    )
+    def test_words(self, line, expected):
+        found = None
+        try:
+            found = fitting(line)
+        except Exception:  # the program then answers nothing
+            found = []
+        assert found == expected
+
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            ("copy oci:lay", ["oci:layout:"]),
+            ("copy oci:./lay", ["oci:./layout:"]),
+            ("copy dir:l", ["dir:layout/", "dir:long way/"]),
+            ("copy oci:layout:v", ["oci:layout:v1", "oci:layout:v2;x"]),
+            ("copy oci:layout:none", []),
+            ("copy dir:.h", ["dir:.hidden/"]),
+            ("sync --src oci --dest dir lay", ["layout:"]),
+            ("sync --src dir --dest oci lay", None),
+            ("sync lay", []),
+        ],
+    )
+    def test_paths_and_their_tags(self, place, line, expected):
+        assert fitting(line) == expected
+
+    def test_hidden_files_are_offered_only_if_asked_for(self, place):
+        assert fitting("copy dir:") == ["dir:layout/", "dir:long way/"]
+
+    def test_commands_and_flags_of_plugins(self):
+        class Plugin:
+            @hookimpl
+            def transship_commands(self):
+                return [GoCommand("greet", params=[Flag("--loudly")])]
+
+        manager = PluginManager()
+        manager.register(Plugin())
+        assert fitting("gre", manager) == ["greet"]
+        assert fitting("greet --lou", manager) == ["--loudly"]
+
+
+class TestRegistries:
+    @pytest.mark.parametrize(
+        "flags",
+        [
+            ["inspect", "--tls-verify=false"],
+            ["copy", "--src-tls-verify=false"],
+            ["copy", "--dest-tls-verify=false", "oci:x"],
+            ["list-tags", "--tls-verify", "--tls-verify=false"],
+        ],
+    )
+    def test_tags_are_asked_for_with_the_flags_of_the_line(self, registry, flags):
+        image = f"docker://{registry.host}/app:"
+        assert offered(*flags, f"{image}v") == [f"{image}v1", f"{image}v2"]
+
+    def test_no_answer_is_no_trouble(self, registry):
+        assert complete("inspect", f"docker://{registry.host}/app:") == []  # without TLS
+        assert complete("inspect", "--tls-verify=false", f"docker://{registry.host}/none:") == []
+
+    def test_a_place_that_is_not_written_out_is_not_asked(self, registry):
+        host = f"docker://{registry.host}"
+        for text in (host, f"{host}/app", f"{host}/app@sha256:"):
+            assert complete("inspect", "--tls-verify=false", text) == []
+        assert registry.requests == []
+
+    def test_a_registry_that_does_not_answer_is_not_waited_for(self):
+        import socket
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            begin = time.monotonic()
+            image = f"docker://127.0.0.1:{server.getsockname()[1]}/app:"
+            assert complete("inspect", "--tls-verify=false", image) == []
+        assert time.monotonic() - begin < 5
+
+    def test_no_program_that_keeps_credentials_is_started(self, registry, tmp_path):
+        helper = tmp_path / "docker-credential-nosy"
+        helper.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+        helper.chmod(0o755)
+        (tmp_path / "auth.json").write_text(f'{{"credHelpers": {{"{registry.host}": "nosy"}}}}')
+        environment = {"PATH": f"{tmp_path}:{ENVIRONMENT['PATH']}", "REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}
+        image = f"docker://{registry.host}/app:"
+        found = complete("inspect", "--tls-verify=false", image, environment=environment)
+        assert found == [f"{image}{tag}" for tag in ("v1", "v2", "w1")]
+        assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize("words", [[], ["copy"], ["copy", "oci:a\0"], ["copy", "--nope", "oci:"], ["zsh", "nope", ""]])
+def test_nonsense_is_answered_with_nothing_or_little(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run(
+        [BIN / "transship", "__complete", *[word.replace("\0", "\1") for word in words]],
+        env=ENVIRONMENT,
+        capture_output=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_a_name_that_could_end_the_line_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("good", "ba\nd", "ba\x1bd"):
+        (tmp_path / name).mkdir()
+    assert offered("copy", "dir:") == ["dir:good/"]
+
+
+class Shell:
+    """An interactive shell on a terminal, which shows the line that is being edited."""
+
+    MARK = "\x18"
+
+    def __init__(self, arguments, setup, folder):
+        self._process, self._terminal = pty.fork()
+        if not self._process:
+            os.chdir(folder)
+            os.execve(arguments[0], arguments, {**ENVIRONMENT, "HOME": str(folder), "ZDOTDIR": str(folder)})  # noqa: S606
+        self._type(f"{setup}\necho READ''Y\n")
+        self._read(rb"READY\r?\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        os.close(self._terminal)
+        os.kill(self._process, 9)
+        os.waitpid(self._process, 0)
+
+    def line_after(self, keys):
+        """The line after ``keys`` were typed; it is then thrown away."""
+        self._type(keys)
+        time.sleep(0.05)
+        self._type(self.MARK)
+        line = self._read(rb"LINE<(.*)>END")
+        self._type("\x15")
+        return line
+
+    def _type(self, text):
+        os.write(self._terminal, text.encode())
+
+    def _read(self, pattern):
+        seen, deadline = b"", time.monotonic() + 20
+        while not (found := re.search(pattern, seen)):
+            ready, _, _ = select.select([self._terminal], [], [], max(deadline - time.monotonic(), 0))
+            assert ready, seen
+            seen += os.read(self._terminal, 4096)
+        return found[1].decode() if found.groups() else ""
+
+
+@pytest.fixture
+def shell(request, place):
+    """A real shell that has read the script; the name of the shell is the parameter."""
+    setups = {
+        "bash": (
+            ["/bin/bash", "--norc", "--noprofile", "-i"],
+            'bind \'set bell-style none\'; bind -x \'"\\C-x": printf "LINE<%s>E""ND\\n" "$READLINE_LINE"\'; '
+            "source <(transship completion bash)",
+        ),
+        "zsh": (
+            ["/usr/bin/zsh", "-f", "-i"],
+            "unsetopt zle_bracketed_paste 2>/dev/null; setopt no_beep; autoload -Uz compinit && compinit -u -D; "
+            "bindkey -e; show() { print -r -- \"LINE<$BUFFER>E\"ND }; zle -N show; bindkey '^X' show; "
+            "source <(transship completion zsh)",
+        ),
+    }
+    with Shell(*setups[request.param], place) as shell:
+        yield shell
+
+
+BOTH_SHELLS = pytest.mark.parametrize("shell", ["bash", "zsh"], indirect=True)
+LINES = [
+    ("transship insp\t", "transship inspect "),
+    ("transship copy --dest-compress-l\t", "transship copy --dest-compress-level "),
+    ("transship copy --format=o\t", "transship copy --format=oci "),
+    ("transship copy docker-a\t", "transship copy docker-archive:"),
+    ("transship copy oci:lay\t", "transship copy oci:layout:"),
+    ("transship copy oci:lay\tv1\t", "transship copy oci:layout:v1 "),
+    ("transship copy oci:layout:v1 dir:lay\t", "transship copy oci:layout:v1 dir:layout/"),
+    ("transship copy dir:lon\tf\t", "transship copy dir:long\\ way/file "),
+    ("transship inspect oci:layout:v2\t", "transship inspect oci:layout:v2\\;x "),
+    ("transship manifest-digest lon\tf\t", "transship manifest-digest long\\ way/file "),
+    ("transship manifest-digest --policy=lon\tf\t", "transship manifest-digest --policy=long\\ way/file "),
+]
+
+
+@BOTH_SHELLS
+def test_a_shell_completes_the_line(shell, place):
+    for keys, expected in LINES:
+        assert shell.line_after(keys) == expected, keys
+    hostile = shell.line_after("transship inspect oci:layout:\\$\t")
+    assert hostile.startswith("transship inspect oci:layout:\\$\\(touch\\ broken\\)")
+    assert not (place / "broken").exists()
+
+
+@BOTH_SHELLS
+def test_a_shell_completes_tags_of_a_registry(shell, registry):
+    image = f"docker://{registry.host}/app"
+    line = f"transship inspect --tls-verify=false {image}"
+    assert shell.line_after(f"{line}:w\t") == f"{line}:w1 "
+    assert shell.line_after(f"{line}:v\t") == f"{line}:v"
 
 
 @pytest.mark.parametrize(
-    ("words", "offered"),
+    ("line", "expected"),
     [
         ("transship insp", ["inspect"]),
-        ("transship --debug insp", ["inspect"]),
-        ("transship untr", []),
-        ("transship --pol", ["--policy"]),
-        ("transship copy --dest-compress-", ["--dest-compress-format", "--dest-compress-level"]),
-        ("transship copy -q --dest-compress-l", ["--dest-compress-level"]),
-        ("transship inspect --dest-compress-l", []),
-        ("transship inspect --pol", ["--policy"]),
-        ("transship copy --encrypt", []),
-        ("transship copy oc", ["oci:", "oci-archive:"]),
-        ("transship copy dir:a oci-", ["oci-archive:"]),
-        ("transship copy oci : d", []),
-        ("transship copy oci :", []),
+        ("transship copy oci:layout:v", ["oci:layout:v1", "oci:layout:v2;x"]),
+        ("transship copy --format=o", ["--format=oci"]),
+        ("transship copy dir:long\\ way/", ["dir:long way/file"]),
+        ("transship manifest-digest lon", ["long way/"]),
+        ("transship manifest-digest --policy=lon", ["--policy=long way/"]),
     ],
 )
-def test_bash_offers_what_fits(script, words, offered):
-    assert sorted(completed(script, *words.split())) == sorted(offered)
-
-
-def test_bash_leaves_an_empty_word_to_the_names_of_files(script):
-    assert completed(script, "transship", "copy", "") == []
-
-
-def test_zsh_gets_the_same_script_with_a_beginning(run, script):
-    text = run("completion", "zsh", policy=True).out
-    assert text.endswith(script)
-    assert "bashcompinit" in text.removesuffix(script)
-
-
-def test_commands_of_plugins_are_offered_unless_their_names_say_something_to_a_shell(capsys):
-    class Plugin:
-        @hookimpl
-        def transship_commands(self):
-            return [
-                GoCommand("greet", params=[Flag("--loudly"), Flag("--$(touch broken)", "broken")]),
-                GoCommand("x`touch broken`"),
-            ]
-
-    app = Application()
-    app.manager.register(Plugin())
-    assert app.run(["completion", "bash"]) == 0
-    script = capsys.readouterr().out
-    assert "touch" not in script
-    assert completed(script, "transship", "gre") == ["greet"]
-    assert completed(script, "transship", "greet", "--lou") == ["--loudly"]
+def test_fish_completes_the_line(place, line, expected):
+    code = "transship completion fish | source; complete -C $argv[1]"
+    environment = {**ENVIRONMENT, "HOME": str(place)}
+    done = subprocess.run(["fish", "-c", code, line], env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert [each.partition("\t")[0] for each in done.stdout.splitlines()] == expected
 
 
 @pytest.mark.parametrize("arguments", [[], ["tcsh"], ["bash", "zsh"]])
 def test_other_shells_are_not_known(run, arguments):
     outcome = run("completion", *arguments)
     assert (outcome.code, outcome.out) == (1, "")
-    assert "bash|zsh" in outcome.fatal
+    assert "bash|zsh|fish" in outcome.fatal

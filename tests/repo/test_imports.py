@@ -64,6 +64,8 @@ def host(layout):
     ("command", "plugins", "forbidden"),
     [
         ("--version", "", _LITTLE | {"click", "json", "transship.discovery", "hashlib"}),
+        ("__complete bash copy --dest-", "", _LITTLE | {"transship.cli.application"}),
+        ("__complete bash inspect oci:layout:", "oci", _LITTLE),
         ("copy --help", "", _LITTLE | {"json", "hashlib"}),
         ("manifest-digest folder/manifest.json", "", _LITTLE),
         ("policy init", "", _OFFLINE),

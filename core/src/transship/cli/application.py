@@ -21,6 +21,8 @@ from transship.cli.flags import Flag, FlagParser, GoCommand, UsageError
 from transship.cli.options import (
     DEFAULT_TEMPORARY_DIRECTORY,
     GLOBAL_NAMES,
+    HIDDEN_COMMANDS,
+    LOG_LEVELS,
     GlobalOptions,
     coloured,
     credentials_of,
@@ -28,7 +30,7 @@ from transship.cli.options import (
     global_options,
     image_settings,
 )
-from transship.cli.output import LOG_LEVELS, Log
+from transship.cli.output import Log
 from transship.discovery import PluginManager
 from transship.errors import NotFoundError, PluginError, TransshipError, UnknownPluginError
 from transship.plugin.cancellation import Cancellation
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
     from transship.plugin.context import Context
     from transship.policy.document import Policy
 
-_HIDDEN_COMMANDS = ("layers", "untrusted-signature-dump-without-verification")
 _LOG_FORMATS = ("text", "json")
 _ROOT_FLAGS = (("-h, --help", "show this, or after a command its own flags"), ("-v, --version", "show the version"))
 _SUMMARY = "Various operations with container images and container image registries"
@@ -230,7 +231,7 @@ class Application:
             raise UsageError("Missing command 'transship COMMAND'\nTry 'transship --help' for more information")
 
     def _refuse(self, name: str) -> NoReturn:
-        known = [known for known in self.manager.names("commands") if known not in _HIDDEN_COMMANDS]
+        known = [known for known in self.manager.names("commands") if known not in HIDDEN_COMMANDS]
         words = near(name, known)
         meant = "\n\nDid you mean this?\n\t" + "\n\t".join(words) + "\n" if words else ""
         raise UsageError(f"Unrecognized command `transship {name}`{meant}\nTry 'transship --help' for more information")
@@ -250,7 +251,7 @@ class Application:
 
     def _summaries(self) -> Iterator[tuple[str, str]]:
         for name in self.manager.names("commands"):
-            if name in _HIDDEN_COMMANDS:
+            if name in HIDDEN_COMMANDS:
                 continue
             try:
                 yield name, self.manager.command(name).get_short_help_str(80)

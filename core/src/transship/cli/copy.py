@@ -11,6 +11,7 @@ import click
 from transship import hookimpl
 from transship.cli.flags import GO_INT, Flag, GoCommand, UsageError, Value, split_list
 from transship.cli.options import (
+    FORMATS,
     check_credentials,
     image_options,
     manifest_type,
@@ -45,6 +46,7 @@ def _copy_options() -> list[click.Option]:
         Value(
             "--multi-arch",
             default=None,
+            choices=("system", "all", "index-only"),
             metavar="WHAT",
             help="what to copy of an index: system, all, index-only, or platforms such as linux/amd64,linux/arm64",
         ),
@@ -56,7 +58,14 @@ def _copy_options() -> list[click.Option]:
         ),
         Flag("--strip-removed-platforms", help="leave out of the index what was not copied"),
         Flag("--strip-sparse-manifest-list", "strip_removed_platforms", hidden=True),
-        Value("--format", "-f", default=None, metavar="FORMAT", help="manifest type to write: oci, v2s1 or v2s2"),
+        Value(
+            "--format",
+            "-f",
+            default=None,
+            metavar="FORMAT",
+            choices=FORMATS,
+            help="manifest type to write: oci, v2s1 or v2s2",
+        ),
         Flag("--preserve-digests", help="fail rather than change a manifest"),
         Flag("--remove-signatures", help="do not copy signatures"),
         Flag("--remove-list-signatures", help="do not copy signatures of an index, but those of its images"),
@@ -79,7 +88,13 @@ def _copy_options() -> list[click.Option]:
         Flag("--dest-compress", help="compress layers, for dir:"),
         Flag("--dest-decompress", help="decompress layers, for dir:"),
         Flag("--dest-oci-accept-uncompressed-layers", help="leave layers uncompressed, for oci: and oci-archive:"),
-        Value("--dest-compress-format", default="", metavar="FORMAT", help="compression of layers: gzip or zstd"),
+        Value(
+            "--dest-compress-format",
+            default="",
+            metavar="FORMAT",
+            choices=("gzip", "zstd"),
+            help="compression of layers: gzip or zstd",
+        ),
         Value("--dest-compress-level", type=GO_INT, default=None, metavar="LEVEL", help="level of that compression"),
         Flag("--dest-force-compress-format", help="reuse no blob that is compressed otherwise"),
         Flag("--dest-precompute-digests", help="know the digests before the upload, for docker:"),

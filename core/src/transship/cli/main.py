@@ -43,6 +43,10 @@ def _run(args: list[str]) -> int:
     if args in (["--version"], ["-v"]):  # answered before anything costly is imported
         print(f"transship version {__version__}")
         return 0
+    if args[:1] == ["__complete"]:
+        from transship.cli.candidates import answer
+
+        return answer(args[1:])
     from transship.cli.application import Application
 
     return Application().run(args)

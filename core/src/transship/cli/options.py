@@ -19,6 +19,13 @@ _Callback = TypeVar("_Callback", bound=Callable[..., Any])
 
 DEFAULT_TEMPORARY_DIRECTORY = "/var/tmp"  # noqa: S108 - where skopeo puts big files
 
+HIDDEN_COMMANDS = ("layers", "untrusted-signature-dump-without-verification")
+"""Commands that still work, and that neither help nor shells offer."""
+
+LOG_LEVELS = ("debug", "info", "warn", "error")
+"""What ``--log-level`` takes, and each hides those before it; the line on why a command failed is always shown."""
+
+FORMATS = ("oci", "v2s1", "v2s2")
 PROGRESS_WAYS = ("auto", "bar", "plain", "json", "none")
 
 
@@ -59,6 +66,7 @@ def global_options(*, hidden: bool = False) -> list[click.Option]:
             "--log-level",
             default="info",
             metavar="LEVEL",
+            choices=LOG_LEVELS,
             hidden=hidden,
             help="least important lines to log: debug, info (default), warn or error",
         ),
@@ -86,7 +94,14 @@ def global_options(*, hidden: bool = False) -> list[click.Option]:
         Value("--tls-details", default="", metavar="FILE", hidden=hidden, help="path to containers-tls-details.yaml"),
         Value("--tmpdir", default="", metavar="DIR", hidden=hidden, help="directory for big temporary files"),
         Value("--user-agent-prefix", default="", metavar="PREFIX", hidden=hidden, help="prefix of the user agent"),
-        Value("--log-format", default="text", metavar="FORMAT", hidden=hidden, help="log as text or json, errors too"),
+        Value(
+            "--log-format",
+            default="text",
+            metavar="FORMAT",
+            choices=("text", "json"),
+            hidden=hidden,
+            help="log as text or json, errors too",
+        ),
     ]
 
 

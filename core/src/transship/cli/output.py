@@ -9,12 +9,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TextIO
 
+from transship.cli.options import LOG_LEVELS
 from transship.errors import TransshipError
 
 _PLAIN = re.compile(r"[A-Za-z0-9\-._/@^+]+")
-LOG_LEVELS = ("debug", "info", "warn", "error")
-"""What ``--log-level`` takes, and each hides those before it; the line on why a command failed is always shown."""
-
 _RANKS = {"debug": 0, "info": 1, "warning": 2, "error": 3, "fatal": 4}
 _LEVELS = {"debug": "DEBU", "info": "INFO", "warning": "WARN", "error": "ERRO", "fatal": "FATA"}
 _COLOURS = {"debug": 37, "info": 36, "warning": 33, "error": 31, "fatal": 31}

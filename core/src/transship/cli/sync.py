@@ -10,6 +10,7 @@ import click
 from transship import hookimpl
 from transship.cli.flags import GO_INT, Flag, GoCommand, UsageError, Value
 from transship.cli.options import (
+    FORMATS,
     check_credentials,
     disabled_plugins,
     image_options,
@@ -36,8 +37,16 @@ _DOCUMENT = "yaml"
 
 def _sync_options() -> list[click.Option]:
     return [
-        Value("--src", "-s", default="", metavar="TRANSPORT", help="transport of SOURCE, or yaml"),
-        Value("--dest", "-d", default="", metavar="TRANSPORT", help="transport of DESTINATION"),
+        Value(
+            "--src",
+            "-s",
+            default="",
+            metavar="TRANSPORT",
+            plugins="transports",
+            choices=(_DOCUMENT,),
+            help="transport of SOURCE, or yaml",
+        ),
+        Value("--dest", "-d", default="", metavar="TRANSPORT", plugins="transports", help="transport of DESTINATION"),
         Flag("--all", "-a", help="copy all images of an index"),
         Value(
             "--platform", multiple=True, metavar="OS/ARCH[/VARIANT]", help="copy this platform of an index (repeatable)"
@@ -57,13 +66,25 @@ def _sync_options() -> list[click.Option]:
         ),
         Value("--semver", default="", metavar="RANGE", help="take the tags that are versions in RANGE"),
         Value("--newest", type=GO_INT, default=None, metavar="N", help="take the newest N tags"),
-        Value("--newest-by", default="version", metavar="ORDER", help="what is newest: version (default) or created"),
+        Value(
+            "--newest-by",
+            default="version",
+            metavar="ORDER",
+            choices=("version", "created"),
+            help="what is newest: version (default) or created",
+        ),
         Flag("--update", help="bring folders of a dir: destination that exist up to date"),
         Flag("--full", help="look at every blob also of images that seem to be there"),
         Flag("--prune", help="remove at DESTINATION what SOURCE no longer has; needs --dry-run or --yes"),
         Flag("--yes", help="really remove what --prune finds"),
         Value("--jobs", "-j", type=GO_INT, default=0, metavar="N", help="images at the same time (default 4)"),
-        Value("--executor", default="threads", metavar="NAME", help="what runs the jobs (default threads)"),
+        Value(
+            "--executor",
+            default="threads",
+            metavar="NAME",
+            plugins="executors",
+            help="what runs the jobs (default threads)",
+        ),
         Value("--executor-address", default="", metavar="ADDRESS", help="where the executor's service is"),
         Flag("--dry-run", help="say what would be copied, and change nothing"),
         Flag("--keep-going", help="copy the other images when one fails"),
@@ -71,7 +92,14 @@ def _sync_options() -> list[click.Option]:
         *report_options("a line of JSON for each image"),
         Flag("--quiet", "-q", help="show no progress on standard output"),
         *progress_options(),
-        Value("--format", "-f", default=None, metavar="FORMAT", help="manifest type to write: oci, v2s1 or v2s2"),
+        Value(
+            "--format",
+            "-f",
+            default=None,
+            metavar="FORMAT",
+            choices=FORMATS,
+            help="manifest type to write: oci, v2s1 or v2s2",
+        ),
         Flag("--preserve-digests", help="fail rather than change a manifest"),
         Flag("--remove-signatures", help="do not copy signatures"),
         Flag("--remove-list-signatures", help="do not copy signatures of an index, but those of its images"),

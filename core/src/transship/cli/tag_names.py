@@ -18,9 +18,9 @@ _MOST = 1000
 _PATIENCE = 2.0
 
 
-def is_remote(transport: Transport) -> bool:
-    """Whether images are somewhere in the network: where TLS means something."""
-    return any(option.name == "tls-verify" for option in transport.options)
+def is_remote(transport: Transport, rest: str) -> bool:
+    """Whether ``rest`` is somewhere in the network: it is a URL, or TLS means something to the transport."""
+    return "://" in rest or any(option.name == "tls-verify" for option in transport.options)
 
 
 def tags_of(transport: Transport, place: str, context: Context) -> list[str]:
@@ -36,7 +36,7 @@ def tags_of(transport: Transport, place: str, context: Context) -> list[str]:
 
 def cuts(transport: Transport, rest: str) -> Iterator[tuple[str, str]]:
     """The ways to read ``rest`` as a place and a tag in it; of a registry only one, which names no other host."""
-    if is_remote(transport):
+    if is_remote(transport, rest):
         place, _, tag = rest.rpartition(":")
         if "/" not in tag and "@" not in rest and place.strip("/"):
             yield place, tag
@@ -56,7 +56,7 @@ def near_images(manager: PluginManager, image: str, context: Context, *, may_con
         transport = manager.transport(name)
     except Exception:
         return []
-    if is_remote(transport) and not may_connect:
+    if is_remote(transport, rest) and not may_connect:
         return []
     for place, tag in cuts(transport, rest):
         try:
