@@ -36,6 +36,39 @@ def test_message_is_quoted_where_need_be(message, shown):
     assert re.fullmatch(r'time="[^"]+" level=warning msg=(.*)\n', _line(message), re.DOTALL)[1] == shown
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sftp://ann:sesame@host/path:tag",
+        "s3://KEY:ses/ame@bucket/path",
+        "http://:sesame@proxy:3128",
+        "zip://::s3://KEY:sesame@bucket/of.zip:tag",
+    ],
+)
+@pytest.mark.parametrize("is_json", [False, True])
+def test_passwords_in_urls_are_not_shown(url, is_json):
+    stream = io.StringIO()
+    log = Log(stream)
+    log.is_json = is_json
+    log.warning(f"Invalid source name {url}: refused")
+    assert "ame@" not in stream.getvalue()
+    assert "refused" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "docker://host:5000/team/app@sha256:0123",
+        "docker://host:5000/team/app:1.0@sha512:0123",
+        "docker://host:5000/team/app@@unknown-digest@@",
+        "sftp://ann@host/path:tag",
+        "oci:/path:tag@1",
+    ],
+)
+def test_names_without_a_password_are_shown_as_they_are(url):
+    assert url in _line(f"copy {url}")
+
+
 def test_time_is_rfc_3339():
     assert re.match(r'time="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)" ', _line("x"))
 

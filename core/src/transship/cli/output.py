@@ -18,6 +18,14 @@ _LEVELS = {"debug": "DEBU", "info": "INFO", "warning": "WARN", "error": "ERRO", 
 _COLOURS = {"debug": 37, "info": 36, "warning": 33, "error": 31, "fatal": 31}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
+# A user and password in a URL, which ``host:5000/name@sha256:…`` and ``@@unknown-digest@@`` are not.
+_PASSWORD = re.compile(r"(?<=://)[^\s\"/@]*:[^\s\"@]*@(?!sha\d+:|@)")
+
+
+def without_passwords(text: str) -> str:
+    """``text`` with ``***`` in place of what URLs in it hold to log in with."""
+    return _PASSWORD.sub("***@", text)
+
 
 def printable(text: str) -> str:
     """``text`` with control characters escaped, so that no name or message can steer a terminal."""
@@ -101,7 +109,7 @@ class Log:
 
     def _write(self, level: str, message: str, fields: Mapping[str, str | int]) -> None:
         if _RANKS[level] >= LOG_LEVELS.index(self.level):
-            self._put(self._line(self._stream or sys.stderr, level, message, fields))
+            self._put(self._line(self._stream or sys.stderr, level, without_passwords(message), fields))
 
     def _put(self, line: str) -> None:
         stream = self._stream or sys.stderr
