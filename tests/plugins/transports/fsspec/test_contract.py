@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from transship.testing.contract import TransportContract
+from transship.testing import TransportContract
 from transship_fsspec.transport import FsspecTransport
 
 

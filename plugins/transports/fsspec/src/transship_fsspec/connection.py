@@ -52,14 +52,21 @@ class Connections:
             if not self._is_closed:
                 self._idle.append(filesystem)
                 return
-        _end(filesystem, self._url.scheme)
+        self.end(filesystem)
+
+    def end(self, filesystem: Any) -> None:
+        """Close what fsspec leaves to the end of the process; it has no one way to do so."""
+        if self._url.scheme == "sftp":
+            filesystem.client.close()
+        elif self._url.scheme == "s3" and getattr(filesystem, "_s3", None) is not None:
+            filesystem.close_session(filesystem.loop, filesystem._s3)
 
     def close(self) -> None:
         """End all of them. May be called more than once."""
         with self._lock:
             idle, self._idle, self._is_closed = self._idle, [], True
         for filesystem in idle:
-            _end(filesystem, self._url.scheme)
+            self.end(filesystem)
 
 
 def connections_for(url: Url, context: Context) -> Connections:
@@ -141,11 +148,3 @@ def _known_hosts_files(options: Mapping[str, str]) -> list[str]:
         return [named]
     usual = (os.path.expanduser("~/.ssh/known_hosts"), "/etc/ssh/ssh_known_hosts")
     return [path for path in usual if os.path.exists(path)]
-
-
-def _end(made: Any, scheme: str) -> None:
-    """Close what fsspec leaves to the end of the process; it has no one way to do so."""
-    if scheme == "sftp":
-        made.client.close()
-    elif scheme == "s3" and getattr(made, "_s3", None) is not None:
-        made.close_session(made.loop, made._s3)

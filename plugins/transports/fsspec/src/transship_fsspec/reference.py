@@ -99,8 +99,9 @@ def parse_place(text: str) -> FsspecReference:
 
 def validate_scope(scope: str) -> None:
     """Raise ``InvalidReferenceError`` for a policy scope that no reference has."""
-    if re.fullmatch(r"[a-z][a-z0-9+._-]*://", scope):
-        return  # everything of one scheme
+    whole = re.fullmatch(r"([a-z][a-z0-9+._-]*)://([a-z0-9._-]*(?::[0-9]+)?)", scope)
+    if whole and whole[1] not in {*_ALIASES, *_WRAPPERS, "zip"} and (not whole[2] or whole[1] in _WITH_HOST):
+        return  # everything of one scheme, or of one host
     reference = parse_reference(scope)
     if scope != reference.policy_identity:
         raise InvalidReferenceError(f"fsspec: a scope is written as {reference.policy_identity}")
@@ -133,12 +134,13 @@ def _parse_url(text: str) -> tuple[Url, str]:
     host, slash, rest = match[2].partition("/")
     before, colon, after = host.partition(":")
     has_port = bool(slash) and scheme in _WITH_HOST and after.isdecimal()
-    if colon and "@" in (after if has_port else after + rest):
+    named = after + slash + rest
+    if colon and "@" in (after if has_port else named) and not _POSITION.fullmatch(named):
         raise InvalidReferenceError(
             f"fsspec: {scheme}:// with a password in the URL is refused; put it into fsspec's own configuration"
         )
     if colon and not has_port:
-        host, path, name = before, "", after + slash + rest
+        host, path, name = before, "", named
     else:
         path, colon, name = (slash + rest).partition(":")
     if colon and not name:

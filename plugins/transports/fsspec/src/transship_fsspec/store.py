@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import IO, BinaryIO, NamedTuple
 
-from transship.errors import UnsupportedError
+from transship.errors import TransshipError, UnsupportedError
 from transship.image.digest import Digest
 from transship.plugin.blob import BlobReader, Content
 
@@ -27,7 +27,7 @@ class Found(NamedTuple):
     version: str = ""
 
 
-class ChangedMeanwhileError(Exception):
+class ChangedMeanwhileError(TransshipError):
     """Somebody else has replaced a file since it was read."""
 
 

@@ -98,10 +98,16 @@ class TreeStore(Store):
 
         try:
             yield file, publish
+        except Exception:
+            with suppress(Exception):  # what went wrong before is what the user wants to know
+                file.close()
+            raise
+        except BaseException:
+            self._connections.end(self._made)  # it may have been interrupted in the middle of a message
+            self._made = None
+            raise
         finally:
             if not is_published:
-                with suppress(Exception):  # what went wrong before is what the user wants to know
-                    file.close()
                 with suppress(Exception):
                     self._filesystem.rm_file(self._path(temporary))
 
