@@ -43,7 +43,7 @@ _NAMES = (
     "urls annotations platform blobSum created v1Compatibility protected subject rootfs diff_ids Labels Env Cmd id "
     "data parent throwaway container_config empty_layer variant docker_version artifactType os.version os.features"
 )
-_WORDS = (
+WORDS = (
     *JSON_WORDS,
     *(f'"{word}"'.encode() for word in (*_NAMES.split(), *_MEDIA_TYPES, *_LAYER_TYPES)),
     b'"2020-01-01T00:00:00Z"',
@@ -116,13 +116,13 @@ def _check_config(data: bytes) -> None:
 
 
 TARGETS = (
-    Target("manifest", _check_manifest, [image.manifest for image in (*_IMAGES, *_INDEXES)], _WORDS),
+    Target("manifest", _check_manifest, [image.manifest for image in (*_IMAGES, *_INDEXES)], WORDS),
     Target(
         "manifest-conversion",
         _check_conversion,
         [b"%s\0%s" % (image.manifest, image.config or b"") for image in _IMAGES],
-        _WORDS,
+        WORDS,
     ),
-    Target("index", _check_index, [image.manifest for image in _INDEXES], _WORDS),
-    Target("config", _check_config, [image.config for image in _IMAGES if image.config], _WORDS),
+    Target("index", _check_index, [image.manifest for image in _INDEXES], WORDS),
+    Target("config", _check_config, [image.config for image in _IMAGES if image.config], WORDS),
 )
