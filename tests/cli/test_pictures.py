@@ -337,7 +337,7 @@ class TestTerminal:
             from transship.cli.application import Application
 
             terminal = _Terminal(encoding)
-            for name in ("NO_COLOR", "TERM", "COLUMNS"):
+            for name in ("NO_COLOR", "CLICOLOR_FORCE", "TERM", "COLUMNS"):
                 monkeypatch.delenv(name, raising=False)
             for name, value in {"COLUMNS": "60", "LINES": "24", **environment}.items():
                 monkeypatch.setenv(name, value)

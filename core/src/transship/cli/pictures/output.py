@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from transship.cli.flags import GO_INT, Flag, UsageError, Value
+from transship.cli.options import coloured
 from transship.errors import TransshipError
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ def _draw(twigs: Iterable[Twig], *, as_ascii: bool) -> None:
     from transship.cli.pictures.drawing import ASCII, UNICODE, Drawing
 
     encoding = "ascii" if as_ascii else sys.stdout.encoding or "ascii"
-    is_terminal = sys.stdout.isatty()
+    is_terminal, wanted = sys.stdout.isatty(), coloured()
     drawing = Drawing(
         UNICODE if _can_encode("".join(UNICODE), encoding) else ASCII,
         width=shutil.get_terminal_size().columns if is_terminal else 0,
-        is_coloured=is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
+        is_coloured=is_terminal if wanted is None else wanted,
     )
     for twig in twigs:
         for line in drawing.lines(twig):
