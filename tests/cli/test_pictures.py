@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import itertools
 import json
 import re
 import sys
@@ -26,11 +27,12 @@ HOSTILE = (
 HARMFUL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 ELEMENTS = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "footer", "div", "section", "h1", "h2", "h3"),
+    *("h4", "h5", "h6"),
     *("p", "span", "code", "ul", "li", "a", "table", "caption", "thead", "tbody", "tr", "th", "td"),
     *("details", "summary", "svg", "rect"),
 }
 ATTRIBUTES = {
-    *("lang", "charset", "http-equiv", "content", "name", "class", "id", "href", "scope", "tabindex", "role"),
+    *("lang", "charset", "http-equiv", "content", "name", "class", "id", "href", "scope", "role"),
     *("aria-label", "aria-hidden", "data-column", "x", "width", "height"),
 }
 
@@ -199,6 +201,24 @@ class TestPage:
             ["architecture", "amd64", "arm64"],
             ["variant", "says nothing", "v8"],
         ]
+
+    def test_names_settings_by_where_they_stand(self, run, tmp_path):
+        config = json.dumps(
+            {"os": "linux", "architecture": "amd64", "config": {"os": "plan9", "Env": ["A=1"]}}
+        ).encode()
+        members = {"config": descriptor(OCI_CONFIG, config), "layers": []}
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, **members}).encode()
+        write_dir(Image(manifest, OCI_MANIFEST, {digest_of(config): config}), tmp_path / "image")
+        run("tree", f"dir:{tmp_path}/image", "--html", str(tmp_path / "page.html"))
+        (settings,) = page_of(tmp_path / "page.html").tables
+        rows = [["os", "linux"], ["architecture", "amd64"], ["config.os", "plan9"], ["config.Env", '["A=1"]']]
+        assert settings[1:] == rows
+
+    def test_has_headings_without_gaps(self, run, images):
+        run("tree", "oci:layout:index", "--html", "page.html")
+        levels = [int(tag[1]) for tag in page_of(images / "page.html").elements if re.fullmatch(r"h\d", tag)]
+        assert levels[0] == 1
+        assert all(lower - upper <= 1 for upper, lower in itertools.pairwise(levels))
 
     def test_is_written_whole_or_not_at_all(self, run, images):
         (images / "page.html").write_text("an older one")

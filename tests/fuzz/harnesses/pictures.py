@@ -31,6 +31,7 @@ from transship.testing.images import image_with_subject, oci_image, oci_index
 _STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 _ELEMENTS = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "footer", "div", "section", "h1", "h2", "h3"),
+    *("h4", "h5", "h6"),
     *("p", "span", "code", "ul", "li", "a", "table", "caption", "thead", "tbody", "tr", "th", "td"),
     *("details", "summary", "svg", "rect"),
 }

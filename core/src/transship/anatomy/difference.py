@@ -12,6 +12,7 @@ from transship.anatomy.parts import Kind, LayerPart, Part, attested_digest, tota
 from transship.errors import UnsupportedError
 from transship.image.config import HistoryEntry
 from transship.image.digest import Digest
+from transship.image.quoting import quoted
 from transship.image.strict_json import dump_json
 
 _Item = TypeVar("_Item")
@@ -135,7 +136,9 @@ def _member_like(index: Part, image: Part) -> Part:
     members = [member for member in _leaves(index) if member.kind is image.kind]
     fitting = [member for member in members if member.platform == image.platform]
     if not fitting:
-        raise UnsupportedError(f"the index {index.digest} has no {image.kind.value} for {image.platform or 'anything'}")
+        raise UnsupportedError(
+            f"the index {index.digest} has no {image.kind.value} for {quoted(str(image.platform or ''))}"
+        )
     return fitting[0]
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from transship.anatomy.difference import Change, Difference, HistoryChange, LayerChange, PartDifference, Side, Sizes
 from transship.anatomy.parts import LayerPart, Part
@@ -20,6 +18,7 @@ from transship.cli.pictures.wording import (
     size_text,
     step_text,
     title,
+    value_text,
 )
 
 SAYS_THE_SAME = "only the bytes of manifest or config differ, not what is compared of them"
@@ -51,11 +50,6 @@ def sizes_text(sizes: Sizes) -> str:
 def says_the_same(difference: PartDifference) -> bool:
     """Whether two different manifests say the same all the same."""
     return not difference.changes and not difference.history and all(change.is_shared for change in difference.layers)
-
-
-def value_text(value: Any) -> str:
-    """A value of a config or annotation."""
-    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def pair_title(difference: PartDifference, siblings: Sequence[Part]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from transship.anatomy.difference import Change, Difference, HistoryChange, LayerChange, PartDifference, Side, Sizes
 from transship.anatomy.parts import Part
-from transship.cli.pictures.diff_lines import SAYS_THE_SAME, pair_title, says_the_same, value_text
+from transship.cli.pictures.diff_lines import SAYS_THE_SAME, pair_title, says_the_same
 from transship.cli.pictures.page import Markup, bar, code, document, element, more, table
 from transship.cli.pictures.wording import (
     SHOWN,
@@ -16,6 +16,7 @@ from transship.cli.pictures.wording import (
     short,
     size_text,
     step_text,
+    value_text,
 )
 
 _ONLY = {Side.FIRST: ("only in the first", "bad"), Side.SECOND: ("only in the second", "good")}
@@ -104,7 +105,7 @@ def _changes(changes: Sequence[Change]) -> Iterator[Markup]:
     rows = [
         (code(change.name), _value(change.first, "bad"), _value(change.second, "good")) for change in changes[:SHOWN]
     ]
-    yield table("What manifest and config say", ("Name", "First*", "Second*"), rows)
+    yield table("What manifest and config say", ("Name~", "First*", "Second*"), rows)
     yield more(changes, "change")
 
 

@@ -15,7 +15,7 @@ from transship.cli.pictures.style import STYLE
 from transship.cli.pictures.wording import SHOWN, counted, one_line
 from transship.image.digest import digest_of
 
-_COLUMN_KINDS = {"#": "number", "*": "long"}
+_COLUMN_KINDS = {"#": "number", "~": "name", "*": "long"}
 _VOID = frozenset({"meta", "rect"})
 
 
@@ -71,10 +71,10 @@ def document(title: str, *main: Markup, heading: Markup) -> str:
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str | Markup]]) -> Markup:
     """A table that scrolls by itself where it is too wide.
 
-    Columns whose name ends in ``#`` hold numbers, and those with ``*`` long texts.
+    Columns whose name ends in ``#`` hold numbers, those with ``~`` names that may be long, and with ``*`` texts.
     """
     kinds = [_COLUMN_KINDS.get(column[-1], "text") for column in columns]
-    names = [column.rstrip("#*") for column in columns]
+    names = [column.rstrip("#~*") for column in columns]
     head = element(
         "tr", *(element("th", name, scope="col", class_=kind) for name, kind in zip(names, kinds, strict=True))
     )
@@ -89,7 +89,7 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str | Ma
         for row in rows
     ]
     whole = element("table", element("caption", caption), element("thead", head), element("tbody", *body))
-    return element("div", whole, class_="scroll", tabindex=0, role="region", aria_label=caption)
+    return element("div", whole, class_="scroll")
 
 
 def more(items: Sequence[object], noun: str) -> Markup:

@@ -5,7 +5,7 @@ STYLE = """
   color-scheme: light dark;
   --page: #ffffff; --panel: #f5f6f8; --line: #d5d9e0; --text: #1b1f27; --quiet: #565e6c;
   --good: #16703a; --bad: #b3261e; --accent: #1b5fb5;
-  --c0: #2f6fc4; --c1: #4f9a94; --c2: #8a63b8; --c3: #b9772a; --c4: #5b8a3c; --c5: #b2567f; --c6: #98a1af;
+  --c0: #2f6fc4; --c1: #4f9a94; --c2: #8a63b8; --c3: #b9772a; --c4: #5b8a3c; --c5: #b2567f; --c6: #848e9d;
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -23,7 +23,8 @@ body {
 header, main, footer { min-width: 0; }
 h1 { font-size: 1.4rem; margin: 0 0 .25rem; overflow-wrap: anywhere; line-height: 1.3; }
 h2 { font-size: 1.15rem; margin: 0 0 .25rem; overflow-wrap: anywhere; }
-h3 { font-size: 1rem; margin: 1rem 0 .25rem; }
+h3, h4, h5, h6 { font-size: 1rem; margin: 0 0 .25rem; overflow-wrap: anywhere; }
+main > h2, section > ul, section > :is(h3, h4, h5, h6):not(:first-child) { margin-top: 1.25rem; }
 p { margin: .25rem 0; overflow-wrap: anywhere; }
 a { color: var(--accent); }
 code { font: .875em ui-monospace, monospace; unicode-bidi: isolate; overflow-wrap: anywhere; }
@@ -32,7 +33,7 @@ section {
   border: 1px solid var(--line); border-radius: .5rem;
 }
 section section { margin-top: .75rem; }
-h2 + p, h1 + p { margin-top: 0; }
+h1 + p { margin-top: 0; }
 ul { margin: .25rem 0; padding-left: 1.25rem; }
 .keys { padding: 0; list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; }
 .quiet, caption, footer { color: var(--quiet); }
@@ -49,7 +50,8 @@ th, td { padding: .3rem .6rem; text-align: left; vertical-align: top; border-bot
 th { font-weight: 600; white-space: nowrap; }
 td { unicode-bidi: isolate; white-space: nowrap; }
 td.long { width: 60%; min-width: 14rem; white-space: normal; overflow-wrap: anywhere; }
-td:not(.long) code { overflow-wrap: normal; }
+td.name { width: 30%; min-width: 12rem; white-space: normal; overflow-wrap: anywhere; }
+td:not(.long, .name) code { overflow-wrap: normal; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 tbody tr:hover { background: var(--panel); }
 details { margin: .5rem 0; }
@@ -66,7 +68,7 @@ footer { margin-top: 2rem; font-size: .875rem; }
   thead { position: absolute; clip-path: inset(50%); }
   tr { display: flex; flex-wrap: wrap; align-items: baseline; border-bottom: 1px solid var(--line); padding: .3rem 0; }
   td { border: 0; padding: .1rem .4rem; }
-  td.long { flex: 1 0 100%; min-width: 0; }
+  td.long, td.name { flex: 1 0 100%; min-width: 0; }
   td.long::before { content: attr(data-column) ": "; color: var(--quiet); font-size: .875em; }
 }
 @media print {
@@ -77,7 +79,7 @@ footer { margin-top: 2rem; font-size: .875rem; }
   }
   body { max-width: none; padding: 0; font-size: 10pt; }
   section { break-inside: auto; }
-  tr, h2, h3, summary { break-inside: avoid; break-after: auto; }
+  tr, h2, h3, h4, summary { break-inside: avoid; break-after: auto; }
   .scroll { overflow: visible; }
   details::details-content { content-visibility: visible; height: auto; }
 }

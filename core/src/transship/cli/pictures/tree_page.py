@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from transship.cli.pictures.wording import (
     size_text,
     step_text,
     title,
+    value_text,
 )
 from transship.image.digest import Digest
 
@@ -36,23 +36,30 @@ def tree_page(image: str, part: Part) -> str:
         element("p", f"{full_title(part)}: {contents_text(part)}"),
         element("p", code(str(part.digest)), class_="quiet"),
     )
-    return document(image, *_inside(part, set(), "part"), heading=heading)
+    return document(image, *_inside(part, set(), "part", 2), heading=heading)
 
 
-def _section(part: Part, anchor: str, name: str, shared: set[Digest], *more_facts: Markup) -> Markup:
+def _section(part: Part, anchor: str, name: str, shared: set[Digest], level: int, *more_facts: Markup) -> Markup:
     return element(
         "section",
-        element("h2", name),
+        _heading(level, name),
         element("p", contents_text(part)),
         *more_facts,
         element("p", code(str(part.digest)), class_="quiet"),
-        *_inside(part, shared, anchor),
+        *_inside(part, shared, anchor, level + 1),
         id=anchor,
     )
 
 
-def _inside(part: Part, shared: set[Digest], anchor: str) -> Iterator[Markup]:
-    """``shared`` are the layers that other images of the same index have; ``anchor`` is where the part is."""
+def _heading(level: int, name: str) -> Markup:
+    return element(f"h{min(level, 6)}", name)
+
+
+def _inside(part: Part, shared: set[Digest], anchor: str, level: int) -> Iterator[Markup]:
+    """What is told of a part: ``shared`` are the layers that other images of the same index have.
+
+    ``anchor`` is where the part is in the page, and ``level`` that of headings in it.
+    """
     if part.problem:
         yield element("p", part.problem, class_="bad")
     if part.kind is Kind.INDEX:
@@ -65,8 +72,8 @@ def _inside(part: Part, shared: set[Digest], anchor: str) -> Iterator[Markup]:
     yield from _facts(part)
     in_common = shared_layers(part)
     for number, member in enumerate(part.members):
-        yield _section(member, f"{anchor}-{number}", title(member, part.members), in_common)
-    yield from _others(part, anchor)
+        yield _section(member, f"{anchor}-{number}", title(member, part.members), in_common, level)
+    yield from _others(part, anchor, level)
 
 
 def _members_table(part: Part, anchor: str) -> Markup:
@@ -115,11 +122,9 @@ def _colour(number: int) -> str:
 
 def _facts(part: Part) -> Iterator[Markup]:
     """What manifest and config say, to be opened."""
-    yield _opened("Annotations", part.annotations)
-    yield _opened("Annotations of the entry in the index", part.descriptor.annotations or {})
-    settings = {name: value for name, value in part.config_members.items() if name not in _CONFIG_HIDDEN}
-    inner = settings.pop("config", None)
-    yield _opened("Configuration", {**settings, **(inner if isinstance(inner, Mapping) else {})})
+    yield _opened("Annotations", list(part.annotations.items()))
+    yield _opened("Annotations of the entry in the index", list((part.descriptor.annotations or {}).items()))
+    yield _opened("Configuration", list(_settings(part.config_members)))
     if part.history:
         rows = [
             (str(number + 1), entry.created or "", "" if entry.empty_layer else "layer", code(step_text(entry)))
@@ -133,31 +138,34 @@ def _facts(part: Part) -> Iterator[Markup]:
         )
 
 
-def _opened(name: str, values: Mapping[str, Any]) -> Markup:
+def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if name == "config" and isinstance(value, Mapping):
+            yield from ((f"config.{inner}", setting) for inner, setting in value.items())
+        elif name not in _CONFIG_HIDDEN:
+            yield name, value
+
+
+def _opened(name: str, values: Sequence[tuple[str, Any]]) -> Markup:
     if not values:
         return Markup()
-    shown = list(values.items())[:SHOWN]
-    rows = [(code(key), code(value if isinstance(value, str) else _json(value))) for key, value in shown]
-    return details(name, table(name, ("Name", "Value*"), rows), more(list(values), "name"))
+    rows = [(code(key), code(value_text(value))) for key, value in values[:SHOWN]]
+    return details(name, table(name, ("Name~", "Value*"), rows), more(values, "name"))
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _others(part: Part, anchor: str) -> Iterator[Markup]:
+def _others(part: Part, anchor: str, level: int) -> Iterator[Markup]:
     """What others say of the part."""
     if part.signatures:
         signatures = [element("li", signature_text(signature)) for signature in part.signatures[:SHOWN]]
-        yield element("h3", "Signatures")
+        yield _heading(level, "Signatures")
         yield element("ul", *signatures)
         yield more(part.signatures, "signature")
     if part.referrers_problem:
         yield element("p", f"what refers to it is not known: {part.referrers_problem}", class_="bad")
     if part.referrers or part.referrers_left_out:
-        yield element("h3", "What refers to it")
+        yield _heading(level, "What refers to it")
     for number, (tag, referrer) in enumerate(part.referrers):
         by_tag = [element("p", "found by its tag ", code(tag), class_="quiet")] if tag else []
-        yield _section(referrer, f"{anchor}-r{number}", full_title(referrer), set(), *by_tag)
+        yield _section(referrer, f"{anchor}-r{number}", full_title(referrer), set(), level + 1, *by_tag)
     if part.referrers_left_out:
         yield element("p", f"{part.referrers_left_out:,} more were not looked at", class_="quiet")

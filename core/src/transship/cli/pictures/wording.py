@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from transship.anatomy.parts import Kind, LayerPart, Part, SignaturePart, attested_digest
 from transship.image.config import HistoryEntry
@@ -139,6 +141,11 @@ def step_text(entry: HistoryEntry) -> str:
     """One step of a history."""
     step = entry.created_by.removeprefix(_SHELL)
     return one_line(f"{step} ({entry.comment})" if step and entry.comment else step or entry.comment)
+
+
+def value_text(value: Any) -> str:
+    """A value of a config or annotation."""
+    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def signature_text(signature: SignaturePart) -> str:
