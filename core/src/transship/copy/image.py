@@ -10,7 +10,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from transship.copy.blobs import put_bytes, read_config
-from transship.copy.layers import at_once, copy_layer
+from transship.copy.crew import at_once
+from transship.copy.layers import copy_layer
 from transship.copy.plan import LayerTask, TypePlan, plan_manifest_type
 from transship.copy.session import Session, Target, failure, naming_failure
 from transship.copy.signing import WrittenManifest, kept_signatures, put_signatures, require_policy, source_image

@@ -1,45 +1,15 @@
-"""Layers, several at a time; one that is the same blob elsewhere in this run is copied once."""
+"""Layers; one that is the same blob elsewhere in this copy is copied once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future
 
-from transship.copy.options import DEFAULT_PARALLEL_BLOBS
-from transship.copy.pipeline import raise_first_failure
 from transship.copy.plan import LayerTask
 from transship.copy.session import Session, Target
 from transship.copy.transfer import stays_away, transfer
 from transship.image.conversion import LayerOperation, WrittenLayer
 from transship.image.descriptor import Descriptor
 from transship.plugin.events import BlobFinished, BlobStarted
-
-_Result = TypeVar("_Result")
-
-
-def at_once(session: Session, jobs: Sequence[Callable[[], _Result]]) -> list[_Result]:
-    """Run jobs that each move a blob, as many at a time as the session allows; what they return, in order.
-
-    If one fails the whole session is cancelled, and that failure is raised.
-    """
-    workers = _workers(session)
-    if workers == 1 or len(jobs) < 2:
-        return [job() for job in jobs]
-    with ThreadPoolExecutor(workers, thread_name_prefix="transship-blob") as pool:
-        futures = [pool.submit(job) for job in jobs]
-        try:
-            raise_first_failure(futures)
-            return [future.result() for future in futures]
-        except BaseException:
-            session.cancellation.cancel()
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _workers(session: Session) -> int:
-    parallel = session.source.parallel and all(target.traits.parallel for target in session.targets)
-    return (session.options.parallel_blobs or DEFAULT_PARALLEL_BLOBS) if parallel else 1
 
 
 def copy_layer(session: Session, task: LayerTask) -> list[WrittenLayer]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 
 from transship.copy.flights import BlobFlights
@@ -38,12 +39,13 @@ def copy_image(
     options: CopyOptions,
     signers: Sequence[SharedSigner] = (),
     flights: BlobFlights | None = None,
+    threads: Executor | None = None,
     observer: Observer = lambda event: None,
 ) -> list[CopyResult]:
     """Copy what ``source`` names to all ``destinations``; the answers are in their order.
 
     Each of ``signers`` signs what was written, and each member of an index. ``flights`` are shared by copies at the
-    same time that may have blobs in common.
+    same time that may have blobs in common, ``threads`` by any.
 
     Raises ``CopyError`` or another ``TransshipError``; then no destination was committed, unless it was the commit of
     a later one that failed.
@@ -66,6 +68,7 @@ def copy_image(
             signers,
             source.store,
             flights,
+            threads,
         )
         stack.callback(session.cancellation.cancel)
         require_signable(session)

@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -62,7 +62,8 @@ class Target:
 class Session:
     """One copy from one source to all its destinations.
 
-    ``store`` has further signatures of the source. ``flights`` are shared with other copies, None: there are none.
+    ``store`` has further signatures of the source. ``flights`` and ``threads`` are shared with other copies, None:
+    there are none.
     """
 
     manager: PluginManager
@@ -77,6 +78,7 @@ class Session:
     signers: Sequence[SharedSigner] = ()
     store: SignatureStore | None = None
     flights: BlobFlights | None = None
+    threads: Executor | None = None
     keys: Iterator[int] = field(default_factory=itertools.count)
     diff_ids: dict[Digest, Digest] = field(default_factory=dict)
 

@@ -130,6 +130,7 @@ def _done(job: CopyJob, workplace: Workplace, on_event: OnEvent, start: float) -
             options=job.options,
             signers=workplace.signers,
             flights=workplace.flights,
+            threads=workplace.threads,
             observer=on_event,
         ),
         job.retries,

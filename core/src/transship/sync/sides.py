@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from transship.copy.flights import BlobFlights
@@ -36,6 +37,14 @@ class Side:
         return replace(self, options=tuple(sorted((dict(self.options) | dict(options)).items())))
 
 
+_MOST_THREADS = 256
+"""Where all are busy, a job moves its blobs in its own thread."""
+
+
+def _blob_threads() -> Executor:
+    return ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="transship-blob")
+
+
 @dataclass(frozen=True, slots=True)
 class Workplace:
     """What the jobs of one run have in common in one process: connections among other things. Close it.
@@ -52,6 +61,7 @@ class Workplace:
     secrets: Mapping[str, Credentials] = field(default_factory=dict)
     signers: Sequence[SharedSigner] = ()
     flights: BlobFlights = field(default_factory=BlobFlights)
+    threads: Executor = field(default_factory=_blob_threads)
     _contexts: dict[tuple[str, Side], Context] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -63,7 +73,8 @@ class Workplace:
             return self._contexts[role, side]
 
     def close(self) -> None:
-        """Close all connections. May be called more than once."""
+        """Close all connections, and end the threads. May be called more than once."""
+        self.threads.shutdown()
         with self._lock:
             contexts = list(self._contexts.values())
             self._contexts.clear()
