@@ -13,6 +13,7 @@ import sys
 import termios
 from pathlib import Path
 
+import peers
 import pytest
 
 from transship.image.digest import digest_of
@@ -56,7 +57,7 @@ class TestLikeSkopeo:
     def test_lines_are_the_same_but_for_the_order_of_blobs(self, run, images, source, flags):
         args = ["copy", *flags, source, "dir:target"]
         expected = subprocess.run(
-            ["skopeo", "--insecure-policy", *args], capture_output=True, text=True, check=True
+            [peers.SKOPEO, "--insecure-policy", *args], capture_output=True, text=True, check=True
         ).stdout.splitlines()
         subprocess.run(["rm", "-rf", "target"], check=True)
         lines = run(*args).lines
@@ -70,7 +71,7 @@ class TestLikeSkopeo:
     def test_folder_is_the_same_as_skopeos(self, run, images, source):
         if source == "oci:layout:zstd":
             source = "oci:layout:plain"  # the old release knows no zstd in manifests
-        subprocess.run(["skopeo", "--insecure-policy", "copy", "-q", source, "dir:expected"], check=True)
+        subprocess.run([peers.SKOPEO, "--insecure-policy", "copy", "-q", source, "dir:expected"], check=True)
         assert run("copy", "-q", source, "dir:target").code == 0
         assert _tree(images / "target") == _tree(images / "expected")
 
@@ -99,7 +100,7 @@ class TestLikeSkopeo:
     )
     def test_what_skopeo_refuses_is_refused(self, run, images, args):
         words = args.split(" ")
-        expected = subprocess.run(["skopeo", "--insecure-policy", "copy", *words], capture_output=True, check=False)
+        expected = subprocess.run([peers.SKOPEO, "--insecure-policy", "copy", *words], capture_output=True, check=False)
         outcome = run("copy", *words)
         assert expected.returncode != 0
         assert outcome.code == 1

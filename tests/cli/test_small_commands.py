@@ -7,6 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import peers
 import pytest
 
 from transship import __version__
@@ -19,7 +20,7 @@ SOURCES = ["oci:layout:v1", "dir:folder", "dir:old", "dir:list", "docker-archive
 
 
 def _skopeo(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["skopeo", "--insecure-policy", *args], capture_output=True, text=True, check=False)
+    return subprocess.run([peers.SKOPEO, "--insecure-policy", *args], capture_output=True, text=True, check=False)
 
 
 class TestInspect:
@@ -371,7 +372,9 @@ class TestPolicy:
     @pytest.mark.interop
     def test_first_policy_is_one_that_skopeo_takes(self, run, images):
         run("--policy", "policy.json", "policy", "init", policy=True)
-        assert subprocess.run(["skopeo", "--policy", "policy.json", "copy", "-q", "dir:folder", "dir:t"], check=True)
+        assert subprocess.run(
+            [peers.SKOPEO, "--policy", "policy.json", "copy", "-q", "dir:folder", "dir:t"], check=True
+        )
 
     @pytest.mark.parametrize("kind", ["file", "link"])
     def test_nothing_is_overwritten(self, run, images, kind):

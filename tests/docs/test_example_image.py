@@ -9,6 +9,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import peers
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -36,7 +37,9 @@ def test_the_image_is_small():
 @pytest.mark.interop
 def test_skopeo_copies_all_of_it(tmp_path):
     source, target = f"oci:{IMAGE}:hello-multi", f"dir:{tmp_path / 'copy'}"
-    subprocess.run(["skopeo", "--insecure-policy", "copy", "--all", source, target], check=True, capture_output=True)
+    subprocess.run(
+        [peers.SKOPEO, "--insecure-policy", "copy", "--all", source, target], check=True, capture_output=True
+    )
 
 
 def test_its_program_says_hello(made, tmp_path):

@@ -21,6 +21,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import media
+import peers
 from registries import DockerRegistry, RefusedError, TestingRegistry, docker_registry, quick_folder
 
 from transship.image.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_MANIFEST, SCHEMA1_TYPES
@@ -311,7 +312,7 @@ def skopeo(arguments: list[str], caches: Path) -> tuple[int, str]:
     # Root's cache has a fixed place, that of other users has not.
     environment = {**os.environ, "_CONTAINERS_ROOTLESS_UID": "1", "XDG_DATA_HOME": str(caches)}
     done = subprocess.run(
-        ["skopeo", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
+        [peers.SKOPEO, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
     return done.returncode, done.stderr
 
@@ -351,7 +352,7 @@ def _read_by_skopeo(ours: Run, stored: media.Stored, folder: Path) -> None:
     if text.startswith("oci") and media.is_docker_manifest(stored):
         text = text.removesuffix(f":{NAME}")  # see make_source
     if media.refers_elsewhere(stored):
-        arguments = ["skopeo", "inspect", "--raw", "--tls-verify=false", text]
+        arguments = [peers.SKOPEO, "inspect", "--raw", "--tls-verify=false", text]
         raw = subprocess.run(arguments, capture_output=True, check=False, timeout=60)
         assert raw.returncode == 0, f"Skopeo cannot inspect what we wrote: {raw.stderr.decode()}"
         found = raw.stdout

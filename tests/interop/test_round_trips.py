@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import media
+import peers
 import pytest
 from matrix import DOCKER_NAME, NAME, destination_text, transship
 
@@ -134,7 +135,7 @@ def test_installed_programs_take_turns(tmp_path):
     write_dir(image, tmp_path / "0")
     turns = (
         (TRANSSHIP, f"dir:{tmp_path / '0'}", f"oci-archive:{tmp_path / '1'}:{NAME}"),
-        ("skopeo", f"oci-archive:{tmp_path / '1'}:{NAME}", f"oci:{tmp_path / '2'}:{NAME}"),
+        (peers.SKOPEO, f"oci-archive:{tmp_path / '1'}:{NAME}", f"oci:{tmp_path / '2'}:{NAME}"),
         (TRANSSHIP, f"oci:{tmp_path / '2'}:{NAME}", f"dir:{tmp_path / '3'}"),
     )
     for program, source, destination in turns:

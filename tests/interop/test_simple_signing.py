@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import peers
 import pytest
 from registries import docker_registry
 
@@ -19,7 +20,7 @@ from transship.testing.writers import write_dir, write_oci_layout
 pytestmark = pytest.mark.interop
 
 TRANSSHIP = (sys.executable, "-m", "transship")
-SKOPEO = ("skopeo",)
+SKOPEO = (peers.SKOPEO,)
 EACH = pytest.mark.parametrize("program", [TRANSSHIP, SKOPEO], ids=["transship", "skopeo"])
 PASSPHRASE = "correct horse"  # noqa: S105 - of a key that is made here
 
@@ -166,7 +167,7 @@ def test_an_index_and_its_images_are_signed(program, repository):
     assert len(signature_files()) == 1 + len(oci_index().instances)
     trust = policy(repository, "bob")
     for each in (TRANSSHIP, SKOPEO):
-        copy(each, f"docker://{repository}:1", f"dir:by-{each[-1]}", "--all", trust=trust)
+        copy(each, f"docker://{repository}:1", f"dir:by-{Path(each[-1]).name}", "--all", trust=trust)
 
 
 @EACH

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import peers
 import pytest
 from registries import docker_registry
 
@@ -48,7 +49,7 @@ def run(program: str, folder: Path, *args: str) -> tuple[int, str, str]:
 
 
 def skopeo(folder: Path, *args: str) -> tuple[int, str, str]:
-    return run("skopeo", folder, *(arg for arg in args if arg not in ("--jobs", "1")))
+    return run(peers.SKOPEO, folder, *(arg for arg in args if arg not in ("--jobs", "1")))
 
 
 def transship(folder: Path, *args: str) -> tuple[int, str, str]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import peers
 import pytest
 
 from transship.errors import TransshipError
@@ -93,7 +94,7 @@ def registry() -> Iterator[Registry]:
 
 def skopeo(*arguments: str, cwd: Path, dry_run: bool = True) -> Told:
     done = subprocess.run(
-        ["skopeo", "--insecure-policy", "sync", *(["--dry-run"] if dry_run else []), *arguments],
+        [peers.SKOPEO, "--insecure-policy", "sync", *(["--dry-run"] if dry_run else []), *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,

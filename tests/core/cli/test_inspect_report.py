@@ -8,6 +8,7 @@ import re
 import subprocess
 from typing import Any
 
+import peers
 import pytest
 
 from transship.cli.gotemplate.errors import TemplateError
@@ -401,7 +402,7 @@ def folders(tmp_path_factory):
 
 def skopeo(folder, *arguments: str) -> str:
     done = subprocess.run(
-        ["skopeo", "inspect", *arguments, f"dir:{folder}"], capture_output=True, text=True, check=False
+        [peers.SKOPEO, "inspect", *arguments, f"dir:{folder}"], capture_output=True, text=True, check=False
     )
     if done.returncode == 0:
         return done.stdout

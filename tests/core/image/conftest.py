@@ -9,6 +9,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import peers
 import pytest
 
 from transship.image.manifest import ImageManifest, parse_manifest
@@ -59,7 +60,7 @@ class DirImage:
 
     def converted_by_skopeo(self, form: str) -> DirImage:
         target = self.path.parent / f"{self.path.name}-{form}"
-        command = ["skopeo", "--insecure-policy", "copy", "--quiet", "--format", form]
+        command = [peers.SKOPEO, "--insecure-policy", "copy", "--quiet", "--format", form]
         subprocess.run([*command, f"dir:{self.path}", f"dir:{target}"], check=True, capture_output=True)
         return DirImage(target)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
+import peers
 import pytest
 
 from transship.image.conversion import (
@@ -114,7 +115,7 @@ def test_skopeo_reads_schema1_that_was_written_here(dir_image):
     target = source.converted_by_skopeo("v2s1")
     result = updated_image(source.manifest, source.config_bytes, ImageUpdate(DOCKER_SCHEMA1_SIGNED))
     (target.path / "manifest.json").write_bytes(result.manifest)
-    command = ["skopeo", "manifest-digest", str(target.path / "manifest.json")]
+    command = [peers.SKOPEO, "manifest-digest", str(target.path / "manifest.json")]
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     assert shown == str(manifest_digest(result.manifest))
     assert target.converted_by_skopeo("oci").manifest.is_image
@@ -127,7 +128,7 @@ def test_config_is_shown_as_skopeo_shows_it(dir_image, source_type):
     else:
         image = dir_image(source_type, ODD_CONFIG, HISTORY)
         config = image.config_bytes
-    command = ["skopeo", "inspect", "--config", f"dir:{image.path}"]
+    command = [peers.SKOPEO, "inspect", "--config", f"dir:{image.path}"]
     shown = subprocess.run(command, check=True, capture_output=True).stdout
     assert json.loads(oci_config(image.manifest, config)) == json.loads(shown)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 
+import peers
 import pytest
 
 from transship.errors import InvalidManifestError, UnsupportedError
@@ -229,7 +230,7 @@ def test_indexes_are_converted_as_skopeo_does(dir_image, source_types, target_ty
         edits[position] = Edit(manifest_digest(result.manifest), len(result.manifest), result.media_type)
     (home.path / "manifest.json").write_bytes(index.data)
     target = home.path.parent / "target"
-    command = ["skopeo", "--insecure-policy", "copy", "--quiet", "--all", "--format", form]
+    command = [peers.SKOPEO, "--insecure-policy", "copy", "--quiet", "--all", "--format", form]
     subprocess.run([*command, f"dir:{home.path}", f"dir:{target}"], check=True, capture_output=True)
     changed = parse_index(edited(index, edits), source_types[0])
     assert converted_index(changed, target_types[0], AMD64).data == (target / "manifest.json").read_bytes()

@@ -8,6 +8,7 @@ import json
 import subprocess
 import tarfile
 
+import peers
 import pytest
 
 from transship.image.digest import digest_of
@@ -135,5 +136,5 @@ def test_skopeo_copies_what_is_in_a_docker_archive(image, tmp_path):
 
 
 def copied(source, folder):
-    command = ["skopeo", "--insecure-policy", "copy", "--all", source, f"dir:{folder}"]
+    command = [peers.SKOPEO, "--insecure-policy", "copy", "--all", source, f"dir:{folder}"]
     subprocess.run(command, check=True, capture_output=True, timeout=60)

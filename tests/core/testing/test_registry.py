@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import time
 
+import peers
 import pytest
 
 from transship.image.digest import Digest, digest_of
@@ -382,7 +383,7 @@ def test_client_certificate_can_be_required(certificate, client_of):
 
 
 def skopeo(*arguments):
-    done = subprocess.run(["skopeo", "--insecure-policy", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([peers.SKOPEO, "--insecure-policy", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

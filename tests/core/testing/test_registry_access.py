@@ -8,6 +8,7 @@ import subprocess
 import time
 from urllib.parse import urlencode
 
+import peers
 import pytest
 
 from transship.testing.images import oci_image
@@ -200,12 +201,19 @@ def test_skopeo_shows_its_credentials(tmp_path, auth):
     write_oci_layout({"v1": image}, tmp_path / "layout")
     with Registry(auth=auth, users={"user": "secret"}) as registry:
         place = f"docker://{registry.host}/{NAME}:v1"
-        copy = ["skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", f"oci:{tmp_path}/layout:v1", place]
+        copy = [
+            peers.SKOPEO,
+            "--insecure-policy",
+            "copy",
+            "--dest-tls-verify=false",
+            f"oci:{tmp_path}/layout:v1",
+            place,
+        ]
         assert subprocess.run([*copy, "--dest-creds=user:wrong"], capture_output=True, check=False).returncode
         assert not registry.tags[NAME]
         subprocess.run([*copy, "--dest-creds=user:secret"], capture_output=True, check=True)
         assert registry.tags[NAME] == {"v1": image.digest}
-        delete = ["skopeo", "delete", "--tls-verify=false", "--creds=user:secret", place]
+        delete = [peers.SKOPEO, "delete", "--tls-verify=false", "--creds=user:secret", place]
         subprocess.run(delete, capture_output=True, check=True)
         assert not registry.tags[NAME]
 
@@ -218,6 +226,6 @@ def test_skopeo_uses_an_identity_token(tmp_path):
         entry = {"auth": base64.b64encode(b"x:").decode(), "identitytoken": "identity"}
         authfile.write_text(json.dumps({"auths": {registry.host: entry}}))
         arguments = ["--tls-verify=false", f"--authfile={authfile}", f"docker://{registry.host}/{NAME}"]
-        done = subprocess.run(["skopeo", "list-tags", *arguments], capture_output=True, check=True)
+        done = subprocess.run([peers.SKOPEO, "list-tags", *arguments], capture_output=True, check=True)
         assert json.loads(done.stdout)["Tags"] == ["v1"]
         assert [record.method for record in registry.requests if record.path == "/token"] == ["POST"]

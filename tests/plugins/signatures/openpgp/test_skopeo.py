@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import peers
 import pytest
 from openpgp_attacks import ATTACKS, TRUSTED
 from openpgp_keys import IMAGE, NAME, PASSPHRASE, payload, requirement, untrusted
@@ -60,7 +61,7 @@ def policy(folder, keys, identity=NAME):
 def skopeo_copies(folder, keys, signature):
     """Whether skopeo accepts the image with that signature, and what it says."""
     (folder / "image" / "signature-1").write_bytes(signature)
-    command = ("skopeo", "--policy", policy(folder, keys), "copy", "-q", "dir:image", "dir:copied")
+    command = (peers.SKOPEO, "--policy", policy(folder, keys), "copy", "-q", "dir:image", "dir:copied")
     done = run(*command, check=False)
     return done.returncode == 0, done.stderr
 
@@ -77,7 +78,7 @@ def make_signature(program, name):
 def test_skopeo_accepts_what_we_sign(name, folder, gnupg, keyring):
     signature = make_signature(TRANSSHIP, name)
     fingerprint = gnupg.fingerprints(name)[-1]
-    shown = run("skopeo", "standalone-verify", "image/manifest.json", NAME, fingerprint, "made")
+    shown = run(peers.SKOPEO, "standalone-verify", "image/manifest.json", NAME, fingerprint, "made")
     assert str(digest_of(IMAGE.manifest)) in shown.stdout
     accepted, message = skopeo_copies(folder, keyring(name), signature)
     assert accepted or (name in UNKNOWN_TO_OLD_RELEASES and f"key {fingerprint} is not accepted" in message)
@@ -85,7 +86,7 @@ def test_skopeo_accepts_what_we_sign(name, folder, gnupg, keyring):
 
 @pytest.mark.parametrize("name", SIGNERS)
 def test_we_accept_what_skopeo_signs(name, folder, gnupg, keyring):
-    signature = make_signature(["skopeo"], name)
+    signature = make_signature([peers.SKOPEO], name)
     fingerprint = gnupg.fingerprints(name)[-1]
     shown = run(*TRANSSHIP, "standalone-verify", "image/manifest.json", NAME, fingerprint, "made")
     assert shown.stdout == f"Signature verified using fingerprint {fingerprint}, digest {digest_of(IMAGE.manifest)}\n"
@@ -99,7 +100,7 @@ def test_both_refuse_keys_that_ended(name, folder, gnupg, signatures, keyring):
     assert not requirement(keyPath=keys).evaluate(untrusted(signatures[name])).accepted
     (folder / "made").write_bytes(signatures[name])
     arguments = ("standalone-verify", "image/manifest.json", NAME, gnupg.fingerprints(name)[-1], "made")
-    assert [run(*program, *arguments, check=False).returncode for program in (["skopeo"], TRANSSHIP)] == [1, 1]
+    assert [run(*program, *arguments, check=False).returncode for program in ([peers.SKOPEO], TRANSSHIP)] == [1, 1]
 
 
 @pytest.mark.parametrize("attack", ONLY_SKOPEO_ACCEPTS)
@@ -114,7 +115,7 @@ def test_skopeo_refuses_all_others_that_we_refuse(folder, gnupg, keyring):
     for number, data in enumerate(readable.values(), 1):
         (folder / "image" / f"signature-{number}").write_bytes(data)
     keys = policy(folder, keyring(*TRUSTED))
-    done = run("skopeo", "--policy", keys, "copy", "-q", "dir:image", "dir:copied", check=False)
+    done = run(peers.SKOPEO, "--policy", keys, "copy", "-q", "dir:image", "dir:copied", check=False)
     assert done.returncode == 1
     assert len(readable) > 50
     assert done.stderr.count("; ") >= len(readable) - 1
@@ -154,6 +155,6 @@ def test_claims_are_shown_as_skopeo_shows_them(folder, signatures):
     for zone in ("UTC", "Asia/Kolkata"):
         os.environ["TZ"] = zone
         try:
-            assert run(*TRANSSHIP, *command).stdout == run("skopeo", *command).stdout
+            assert run(*TRANSSHIP, *command).stdout == run(peers.SKOPEO, *command).stdout
         finally:
             del os.environ["TZ"]

@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import peers
 import pytest
 
 from transship.cli.application import Application
@@ -171,7 +172,7 @@ def test_signed_image_is_copied_with_its_signature(signed, host, run):
 
 
 def _skopeo(tmp_path, *args):
-    command = ["skopeo", "--registries.d", tmp_path / "registries.d", "--insecure-policy", "copy", *args]
+    command = [peers.SKOPEO, "--registries.d", tmp_path / "registries.d", "--insecure-policy", "copy", *args]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

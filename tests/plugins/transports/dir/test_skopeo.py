@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from contextlib import closing
 
+import peers
 import pytest
 
 from transship.image.descriptor import Descriptor
@@ -16,7 +17,9 @@ pytestmark = pytest.mark.interop
 
 
 def skopeo_copy(source, target, *flags):
-    subprocess.run(["skopeo", "--insecure-policy", "copy", "-q", *flags, f"dir:{source}", f"dir:{target}"], check=True)
+    subprocess.run(
+        [peers.SKOPEO, "--insecure-policy", "copy", "-q", *flags, f"dir:{source}", f"dir:{target}"], check=True
+    )
 
 
 def contents(folder):

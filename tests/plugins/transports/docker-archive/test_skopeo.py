@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
+import peers
 import pytest
 
 from transship.image.digest import digest_of
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.interop
 
 
 def skopeo(*arguments):
-    run = subprocess.run(["skopeo", "--insecure-policy", *arguments], check=True, capture_output=True)
+    run = subprocess.run([peers.SKOPEO, "--insecure-policy", *arguments], check=True, capture_output=True)
     return run.stdout
 
 

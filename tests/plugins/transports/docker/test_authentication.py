@@ -13,6 +13,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+import peers
 import pytest
 import trustme
 from cryptography.hazmat.primitives import hashes, serialization
@@ -164,7 +165,7 @@ def run(tmp_path, issuer):
 def _push(host, folder):
     write_oci_layout({"v": oci_image()}, folder / "image")
     for name in ("public/app", "private/app"):
-        command = ["skopeo", "--insecure-policy", "copy", "-q", "--dest-tls-verify=false"]
+        command = [peers.SKOPEO, "--insecure-policy", "copy", "-q", "--dest-tls-verify=false"]
         command += [f"--dest-creds={USER}:{PASSWORD}", f"oci:{folder / 'image'}:v", f"docker://{host}/{name}:v1"]
         subprocess.run(command, check=True, capture_output=True)
 

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import peers
 import pytest
 
 from transship.testing.registry import Registry
@@ -125,7 +126,7 @@ def user(tmp_path):
 
 @pytest.fixture
 def other(tmp_path):
-    return User(tmp_path / "other", "skopeo")
+    return User(tmp_path / "other", peers.SKOPEO)
 
 
 def login(guarded, *args, registry=None):

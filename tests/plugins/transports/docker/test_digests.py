@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
+import peers
 import pytest
 
 from transship.errors import TransportError
@@ -86,11 +87,11 @@ def test_real_registry_tells_what_skopeo_put_there(distribution, list_digests, t
     write_oci_layout(images, tmp_path / "layout")
     name = f"{distribution.host}/digests"
     for tag in images:
-        copy = ["skopeo", "--insecure-policy", "copy", "-q", "--all", "--dest-tls-verify=false"]
+        copy = [peers.SKOPEO, "--insecure-policy", "copy", "-q", "--all", "--dest-tls-verify=false"]
         subprocess.run([*copy, f"oci:{tmp_path}/layout:{tag}", f"docker://{name}:{tag}"], check=True)
     digests = list_digests(distribution.host, "digests").digests
     assert digests == {tag: image.digest for tag, image in images.items()}
     listed = subprocess.run(
-        ["skopeo", "list-tags", "--tls-verify=false", f"docker://{name}"], check=True, capture_output=True
+        [peers.SKOPEO, "list-tags", "--tls-verify=false", f"docker://{name}"], check=True, capture_output=True
     )
     assert list(digests) == json.loads(listed.stdout)["Tags"]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 
+import peers
 import pytest
 
 from transship.image.descriptor import Descriptor
@@ -28,7 +29,7 @@ from transship.testing.writers import write_dir
 pytestmark = pytest.mark.interop
 
 TRANSSHIP = [sys.executable, "-m", "transship", "--insecure-policy"]
-SKOPEO = ["skopeo", "--insecure-policy"]
+SKOPEO = [peers.SKOPEO, "--insecure-policy"]
 SIMPLE = b"\x90a simple signature"
 ATTACHED = SigstoreSignature(
     "application/vnd.dev.cosign.simplesigning.v1+json", b"{}", {"dev.cosignproject.cosign/signature": "AAAA"}

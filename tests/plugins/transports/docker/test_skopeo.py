@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import peers
 import pytest
 
 from transship.testing.images import docker_list, image_with_foreign_layer, oci_image, oci_index, schema2_image
@@ -14,7 +15,7 @@ from transship.testing.writers import write_oci_layout
 pytestmark = pytest.mark.interop
 
 TRANSSHIP = [sys.executable, "-m", "transship", "--insecure-policy"]
-SKOPEO = ["skopeo", "--insecure-policy"]
+SKOPEO = [peers.SKOPEO, "--insecure-policy"]
 
 
 def run(command, *arguments):

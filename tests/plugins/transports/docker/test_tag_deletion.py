@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+import peers
 import pytest
 
 from transship.errors import InvalidReferenceError, NotFoundError, TransportError, UnsupportedError
@@ -84,11 +85,11 @@ def test_registry_that_lets_go_of_the_manifest_too_is_told(registry, delete_tag,
 def test_real_registry_that_cannot_keeps_everything(distribution, delete_tag, make_context, tmp_path):
     write_oci_layout({"v": oci_image()}, tmp_path / "layout")
     image = f"{distribution.host}/tag-deletion:v1"
-    push = ["skopeo", "--insecure-policy", "copy", "-q", "--dest-tls-verify=false", f"oci:{tmp_path}/layout:v"]
+    push = [peers.SKOPEO, "--insecure-policy", "copy", "-q", "--dest-tls-verify=false", f"oci:{tmp_path}/layout:v"]
     subprocess.run([*push, f"docker://{image}"], check=True)
     with pytest.raises(UnsupportedError, match="cannot delete a tag alone"):
         delete_tag(image)
     shown = subprocess.run(
-        ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{image}"], check=True, capture_output=True
+        [peers.SKOPEO, "inspect", "--raw", "--tls-verify=false", f"docker://{image}"], check=True, capture_output=True
     )
     assert shown.stdout == oci_image().manifest

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import peers
 import pytest
 
 from transship.api import CopyOptions, copy
@@ -178,7 +179,7 @@ def test_skopeo_reads_the_same_image_back(distribution, make_context, archive, t
     assert results[0].digest == results[1].digest
     assert results[1].blobs_written == 0
     back = tmp_path / "back"
-    skopeo = ["skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", target, f"dir:{back}"]
+    skopeo = [peers.SKOPEO, "--insecure-policy", "copy", "--src-tls-verify=false", target, f"dir:{back}"]
     done = subprocess.run(skopeo, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     layers = json.loads((back / "manifest.json").read_bytes())["layers"]

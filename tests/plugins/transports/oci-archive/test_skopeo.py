@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 
+import peers
 import pytest
 
 from transship.image.digest import Digest
@@ -21,7 +22,7 @@ def run(*command, **options):
 
 
 def skopeo(*arguments):
-    run("skopeo", "--insecure-policy", *arguments)
+    run(peers.SKOPEO, "--insecure-policy", *arguments)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import peers
 import pytest
 
 from transship.errors import ContentMismatchError, TransportError
@@ -311,7 +312,7 @@ class TestReaders:
     def test_skopeo_sees_the_old_image(self, layout, image):
         image.write_to(opened(layout))
         leave(layout, DATA[:BEGINNING])
-        command = ["skopeo", "inspect", "--raw", f"oci:{layout}:v1"]
+        command = [peers.SKOPEO, "inspect", "--raw", f"oci:{layout}:v1"]
         assert subprocess.run(command, capture_output=True, check=True).stdout == image.manifest
 
     def test_umoci_sees_the_old_image_and_collects_garbage(self, layout, image):

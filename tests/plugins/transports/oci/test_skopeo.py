@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 
+import peers
 import pytest
 
 from transship.image.digest import Digest
@@ -17,7 +18,7 @@ TRANSPORT = OciTransport()
 
 
 def skopeo(*arguments):
-    subprocess.run(["skopeo", "--insecure-policy", *arguments], check=True, capture_output=True)
+    subprocess.run([peers.SKOPEO, "--insecure-policy", *arguments], check=True, capture_output=True)
 
 
 def write(image, path, suffix, **options):
