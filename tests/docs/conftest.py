@@ -29,7 +29,7 @@ def workplace(tmp_path):
     shutil.copytree(ROOT / "docs" / "examples", tmp_path / "docs" / "examples")
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)
-    for name in ("transship", "dask"):
+    for name in ("transship", "dask", "pytest"):
         _program(programs / name, f'exec "{sys.executable}" -m {name} "$@"')
     return tmp_path
 

@@ -1,9 +1,8 @@
-"""The transport of the tutorial keeps the contract, loads as an installed plugin does, and stays short."""
+"""The transport of the tutorial loads as an installed plugin does, and stays short; a page runs its own tests."""
 
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from transship.discovery import PluginManager
 from transship.errors import TransportError
 from transship.plugin.context import Context
-from transship.testing import TransportContract
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "transship-example"
 MODULE = EXAMPLE / "src" / "transship_example" / "__init__.py"
@@ -25,24 +23,6 @@ def load_example():
 
 
 EXAMPLE_MODULE = load_example()
-
-
-class TestContract(TransportContract):
-    @pytest.fixture
-    def transport(self):
-        return EXAMPLE_MODULE.TextTransport()
-
-    @pytest.fixture
-    def reference_text(self, tmp_path):
-        return str(tmp_path / "image.txt")
-
-
-def test_its_own_test_is_the_contract(monkeypatch):
-    monkeypatch.setitem(sys.modules, "transship_example", EXAMPLE_MODULE)
-    spec = importlib.util.spec_from_file_location("test_contract", EXAMPLE / "tests" / "test_contract.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert issubclass(module.TestText, TransportContract)
 
 
 def test_it_is_found_by_its_name():
