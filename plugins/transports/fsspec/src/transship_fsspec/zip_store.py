@@ -31,7 +31,11 @@ class ZipReader(Store):
         self._outer = outer
         with reporting("read", place):
             self._file = outer.seekable(name)
-            self._zip = zipfile.ZipFile(cast("BinaryIO", _BoundedReads(self._file)))
+            try:
+                self._zip = zipfile.ZipFile(cast("BinaryIO", _BoundedReads(self._file)))
+            except BaseException:
+                self._file.close()
+                raise
 
     def size(self, name: str) -> int | None:
         found = self._find(name)
