@@ -217,6 +217,53 @@ class TestIndexes:
         assert diff(f"oci:{tmp_path}/layout:v1", f"oci:{tmp_path}/layout:index").is_equal
         assert not diff(f"oci:{tmp_path}/layout:v1", f"dir:{tmp_path}/list").is_equal
 
+    @pytest.mark.parametrize(
+        ("entry", "config", "fits"),
+        [
+            ({"architecture": "arm64", "variant": "v8"}, {"architecture": "arm64"}, True),
+            ({"architecture": "arm", "variant": "v7"}, {"architecture": "arm"}, True),
+            ({"architecture": "arm", "variant": "v7"}, {"architecture": "arm", "variant": "v6"}, False),
+            ({"architecture": "amd64", "os.version": "10.1"}, {"architecture": "amd64"}, True),
+            ({"architecture": "amd64", "os.version": "10.1"}, {"architecture": "amd64", "os.version": "10.2"}, False),
+        ],
+    )
+    def test_variant_that_one_does_not_name_is_any(self, store, entry, config, fits):
+        index = store.index({**store.image("other"), "platform": {"os": "linux", **entry}})
+        image = store.manifest({"os": "linux", **config}, [b"layer"])
+        names = store.name(index, "v1"), store.name(image, "v2")
+        if fits:
+            assert not diff(*names).is_equal
+        else:
+            with pytest.raises(UnsupportedError):
+                diff(*names)
+
+    def test_arm64_is_the_same_platform_with_and_without_its_only_variant(self, store):
+        image, other = store.image("arm64"), store.image("arm64", (b"other",))
+        first = store.index({**image, "platform": {**ARM64, "variant": "v8"}})
+        second = store.index({**other, "platform": ARM64})
+        (part,) = diff(store.name(first, "v1"), store.name(second, "v2")).parts
+        assert part.first is not None
+        assert part.second is not None
+
+    def test_image_that_serves_two_platforms_is_compared_for_each(self, store):
+        platforms = [{"os": "linux", "architecture": "arm", "variant": variant} for variant in ("v6", "v7")]
+        both, six, seven = (store.image("arm", (name,)) for name in (b"both", b"six", b"seven"))
+        first = store.index(*({**both, "platform": platform} for platform in platforms))
+        second = store.index({**six, "platform": platforms[0]}, {**seven, "platform": platforms[1]})
+        parts = diff(store.name(first, "v1"), store.name(second, "v2")).parts
+        assert [(str(part.first.platform), str(part.second.platform)) for part in parts] == [
+            ("linux/arm/v6", "linux/arm/v6"),
+            ("linux/arm/v7", "linux/arm/v7"),
+        ]
+
+    def test_members_that_were_not_read_are_not_called_different(self, store):
+        images = [{**store.image(f"a{number}"), "platform": {**AMD64, "variant": f"v{number}"}} for number in range(5)]
+        names = store.name(store.index(*images), "v1"), store.name(store.index(*reversed(images)), "v2")
+        assert all(part.is_equal for part in diff(*names).parts)
+        with pytest.raises(UnsupportedError):
+            diff(*names, limit=3)
+        assert diff(names[0], names[0], limit=3).is_equal
+
     def test_image_whose_platform_the_index_has_not_is_not_compared(self, store):
         index = store.index({**store.image("arm64"), "platform": ARM64})
         with pytest.raises(UnsupportedError):

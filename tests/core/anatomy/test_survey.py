@@ -208,6 +208,7 @@ def test_manifest_that_is_listed_as_referrer_and_is_none_is_told(store):
         part = tree(f"docker://{registry.host}/app:v1", context=_insecure())
     ((_, referrer),) = part.referrers
     assert "does not" in referrer.problem
+    assert referrer.subject is None
     assert referrer.layers == ()
     assert part.is_complete
 

@@ -12,6 +12,7 @@ from transship.anatomy.parts import Kind, LayerPart, Part, attested_digest, tota
 from transship.errors import UnsupportedError
 from transship.image.config import HistoryEntry
 from transship.image.digest import Digest
+from transship.image.platform import Platform
 from transship.image.quoting import quoted
 from transship.image.strict_json import dump_json
 
@@ -114,7 +115,7 @@ def compare(first: Part, second: Part, *, is_selection: bool = False) -> Differe
     """Compare two images. Of an index and an image, the index's member for the image's platform is compared.
 
     ``is_selection``: of indexes, only the members that were read. Raises ``UnsupportedError`` if there is no such
-    member.
+    member, or if members that were not read would have to be compared.
     """
     if first.kind is Kind.INDEX and second.kind is not Kind.INDEX:
         first = _member_like(first, second)
@@ -123,6 +124,9 @@ def compare(first: Part, second: Part, *, is_selection: bool = False) -> Differe
     if first.kind is not Kind.INDEX:
         part = _compared(first, second)
         return Difference(first, second, (), (part,), part.sizes, part.is_equal)
+    if not is_selection and first.digest != second.digest:
+        _require_all_members(first)
+        _require_all_members(second)
     parts = tuple(_compared(*pair) for pair in _pairs(first, second))
     if is_selection:
         sizes = _sizes(_blobs(part.first for part in parts), _blobs(part.second for part in parts))
@@ -134,12 +138,38 @@ def compare(first: Part, second: Part, *, is_selection: bool = False) -> Differe
 
 def _member_like(index: Part, image: Part) -> Part:
     members = [member for member in _leaves(index) if member.kind is image.kind]
-    fitting = [member for member in members if member.platform == image.platform]
+    wanted = _platform_key(image.platform)
+    fitting = [member for member in members if _fits(_platform_key(member.platform), wanted)]
     if not fitting:
         raise UnsupportedError(
             f"the index {index.digest} has no {image.kind.value} for {quoted(str(image.platform or ''))}"
         )
-    return fitting[0]
+    return next((member for member in fitting if _platform_key(member.platform) == wanted), fitting[0])
+
+
+def _require_all_members(index: Part) -> None:
+    if index.members_left_out:
+        raise UnsupportedError(
+            f"the index {index.digest} has {index.members_left_out} members more than were read: "
+            "choose platforms, or allow more manifests"
+        )
+    for member in index.members:
+        _require_all_members(member)
+
+
+def _platform_key(platform: Platform | None) -> tuple[str, str, str, str]:
+    """What tells one platform from another: v8 is the only variant of arm64, said or not."""
+    if platform is None:
+        return ("", "", "", "")
+    variant = "" if (platform.architecture, platform.variant) == ("arm64", "v8") else platform.variant
+    return platform.os, platform.architecture, variant, platform.os_version
+
+
+def _fits(key: tuple[str, str, str, str], other: tuple[str, str, str, str]) -> bool:
+    """Whether two platforms are the same as far as both say something of variant and version."""
+    return key[:2] == other[:2] and all(
+        one == another or not one or not another for one, another in zip(key[2:], other[2:], strict=True)
+    )
 
 
 def _leaves(index: Part) -> Iterator[Part]:
@@ -155,11 +185,12 @@ def _pairs(first: Part, second: Part) -> list[_Pair]:
     """Members that are there for the same: kind and platform, of an attestation that of its image."""
 
     def role_in(index: Part) -> Callable[[Part], Hashable]:
-        platforms = {part.digest: part.platform for part in _leaves(index)}
+        platforms = {part.digest: _platform_key(part.platform) for part in _leaves(index)}
 
         def role(part: Part) -> Hashable:
             attested = attested_digest(part.descriptor)
-            return part.kind, part.artifact_type, platforms.get(attested) if attested else part.platform
+            platform = platforms.get(attested) if attested else _platform_key(part.platform)
+            return part.kind, part.artifact_type, platform
 
         return role
 

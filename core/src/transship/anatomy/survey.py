@@ -277,7 +277,7 @@ def _part(node: _Node, configs: Mapping[Digest, bytes | str]) -> Part:
         platform=node.platform,
         artifact_type=_artifact_type(node),
         annotations=_annotations(node),
-        subject=node.subject,
+        subject=node.subject if node.index or node.manifest else None,
         config=node.manifest.config if node.manifest else None,
         layers=_layers(node),
         members=tuple(_part(member, configs) for member in node.members),

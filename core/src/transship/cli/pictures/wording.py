@@ -101,6 +101,8 @@ def full_title(part: Part) -> str:
 
 def contents_text(part: Part) -> str:
     """How much there is in a part."""
+    if part.problem and part.config is None and not part.layers and not part.members:
+        return "not read"
     if part.kind is not Kind.INDEX:
         layers = counted(len(part.layers), "layer")
         return f"{size_text(part.size)} in {layers}" if part.layers else size_text(part.size)
