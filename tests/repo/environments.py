@@ -18,9 +18,9 @@ class Environment:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.python = folder / "venv" / "bin" / "python"
+        self._python = folder / "venv" / "bin" / "python"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
-        (self._site,) = (folder / "venv" / "lib").glob("python*/site-packages")
+        (self.site,) = (folder / "venv" / "lib").glob("python*/site-packages")
 
     def install(self, *projects: Path) -> None:
         """Build wheels of ``projects`` outside of their folders, and install them, without what they need."""
@@ -28,30 +28,36 @@ class Environment:
         shutil.rmtree(wheels, ignore_errors=True)
         copies = [self._copy(project, number) for number, project in enumerate(projects)]
         _pip("wheel", "-q", "--no-build-isolation", "--no-index", "--no-deps", "--wheel-dir", wheels, *copies)
-        _pip("--python", self.python, "install", "-q", "--no-index", "--no-deps", *wheels.iterdir())
+        _pip("--python", self._python, "install", "-q", "--no-index", "--no-deps", *wheels.iterdir())
 
     def link(self, *names: str) -> None:
-        """Let distributions of this interpreter be found, and what they need."""
+        """Let distributions of this interpreter be found, and what they need. Those of this checkout are installed."""
         for name in sorted({*names}.union(*map(_dependencies_of, names))):
+            if name.startswith("transship"):
+                continue
             distribution = metadata.distribution(name)
             for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
-                if not (self._site / top).exists():
-                    (self._site / top).symlink_to(Path(str(distribution.locate_file(top))))
+                if not (self.site / top).exists():
+                    (self.site / top).symlink_to(Path(str(distribution.locate_file(top))))
 
     def link_needs(self, name: str) -> None:
         """Let what a distribution of this interpreter needs be found, and not the distribution."""
         self.link(*_dependencies_of(name))
 
-    def run(self, *command: str | Path, cwd: Path, check: bool = True, **settings) -> subprocess.CompletedProcess[str]:
-        """Run a module with arguments, such as ``transship``, in an environment of few variables."""
-        variables = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        variables |= {"HOME": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1", **settings.pop("variables", {})}
-        program = [self.python, "-m", *command]
-        result = subprocess.run(
-            program, cwd=cwd, env=variables, capture_output=True, text=True, check=False, **settings
-        )
-        assert not check or result.returncode == 0, result.stdout + result.stderr
-        return result
+    def run(self, module: str, *arguments: str | Path, **settings) -> subprocess.CompletedProcess[str]:
+        """Run a module such as ``transship`` with arguments. See ``run_python``."""
+        return self.run_python("-m", module, *arguments, **settings)
+
+    def run_python(
+        self, *arguments: str | Path, cwd: Path, check: bool = True, **settings
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Python with few variables, and ``variables`` beside them; with ``check`` it has to end well."""
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        kept |= {"HOME": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1", **settings.pop("variables", {})}
+        program = [self._python, *arguments]
+        done = subprocess.run(program, cwd=cwd, env=kept, capture_output=True, text=True, check=False, **settings)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
 
     def _copy(self, project: Path, number: int) -> Path:
         copy = self._folder / "sources" / str(number) / project.name
