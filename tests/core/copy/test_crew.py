@@ -26,19 +26,19 @@ def crew_of(threads):
     )
 
 
-@pytest.fixture(params=["own threads", "shared threads"])
-def helped(request):
+@pytest.fixture
+def helped():
     with ThreadPoolExecutor(8) as threads:
-        yield crew_of(None if request.param == "own threads" else threads)
+        yield crew_of(threads)
 
 
-@pytest.fixture(params=["own threads", "shared threads", "all shared threads are busy"])
+@pytest.fixture(params=["threads are free", "all threads are busy"])
 def session(request):
-    with ThreadPoolExecutor(8 if request.param == "shared threads" else 1) as threads:
+    with ThreadPoolExecutor(1 if request.param.startswith("all") else 8) as threads:
         end = threading.Event()
         if request.param.startswith("all"):
             threads.submit(end.wait, 20)
-        yield crew_of(None if request.param == "own threads" else threads)
+        yield crew_of(threads)
         end.set()
 
 

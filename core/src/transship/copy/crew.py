@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, TypeVar
 
 from transship.copy.options import DEFAULT_PARALLEL_BLOBS
@@ -13,7 +11,15 @@ from transship.copy.session import Session
 from transship.errors import CancelledError
 from transship.plugin.cancellation import Cancellation
 
+_MOST_THREADS = 256
+"""Where all are busy, a copy moves its blobs in its own thread."""
+
 _Result = TypeVar("_Result")
+
+
+def blob_threads() -> Executor:
+    """Threads for copies, begun when there is work. Shut them down."""
+    return ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="transship-blob")
 
 
 def at_once(session: Session, jobs: Sequence[Callable[[], _Result]]) -> list[_Result]:
@@ -25,28 +31,21 @@ def at_once(session: Session, jobs: Sequence[Callable[[], _Result]]) -> list[_Re
     if count < 2:
         return [job() for job in jobs]
     crew = _Crew(jobs, session.cancellation)
-    with _threads(session, count - 1) as threads:
-        helpers = [threads.submit(crew.work) for _ in range(count - 1)]
-        try:
-            crew.work()
-            for helper in helpers:
-                if not helper.cancel():  # it has begun
-                    helper.result()
-        except BaseException:
-            session.cancellation.cancel()
-            raise
+    helpers = [session.threads.submit(crew.work) for _ in range(count - 1)]
+    try:
+        crew.work()
+        for helper in helpers:
+            if not helper.cancel():  # it has begun
+                helper.result()
+    except BaseException:
+        session.cancellation.cancel()
+        raise
     return crew.results()
 
 
 def _parallel_blobs(session: Session) -> int:
     parallel = session.source.parallel and all(target.traits.parallel for target in session.targets)
     return (session.options.parallel_blobs or DEFAULT_PARALLEL_BLOBS) if parallel else 1
-
-
-def _threads(session: Session, count: int) -> AbstractContextManager[Executor]:
-    if session.threads is not None:
-        return nullcontext(session.threads)
-    return ThreadPoolExecutor(count, thread_name_prefix="transship-blob")
 
 
 class _Crew(Generic[_Result]):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
+from transship.copy.crew import blob_threads
 from transship.copy.flights import BlobFlights
 from transship.copy.image import accept_instance, copy_instance
 from transship.copy.index import copy_index, read_instance
@@ -45,7 +46,7 @@ def copy_image(
     """Copy what ``source`` names to all ``destinations``; the answers are in their order.
 
     Each of ``signers`` signs what was written, and each member of an index. ``flights`` are shared by copies at the
-    same time that may have blobs in common, ``threads`` by any.
+    same time that may have blobs in common, ``threads`` by any; None: this copy has its own.
 
     Raises ``CopyError`` or another ``TransshipError``; then no destination was committed, unless it was the commit of
     a later one that failed.
@@ -65,10 +66,10 @@ def copy_image(
             machine_platform(),
             Cancellation(parent=source.context.cancellation),
             observer,
+            threads or stack.enter_context(blob_threads()),
             signers,
             source.store,
             flights,
-            threads,
         )
         stack.callback(session.cancellation.cancel)
         require_signable(session)

@@ -62,8 +62,8 @@ class Target:
 class Session:
     """One copy from one source to all its destinations.
 
-    ``store`` has further signatures of the source. ``flights`` and ``threads`` are shared with other copies, None:
-    there are none.
+    ``store`` has further signatures of the source. ``threads`` move its blobs; they may be shared with other copies,
+    as ``flights`` are, None: there are none.
     """
 
     manager: PluginManager
@@ -75,10 +75,10 @@ class Session:
     machine: Platform
     cancellation: Cancellation
     observer: Observer
+    threads: Executor
     signers: Sequence[SharedSigner] = ()
     store: SignatureStore | None = None
     flights: BlobFlights | None = None
-    threads: Executor | None = None
     keys: Iterator[int] = field(default_factory=itertools.count)
     diff_ids: dict[Digest, Digest] = field(default_factory=dict)
 

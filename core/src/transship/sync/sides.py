@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
+from transship.copy.crew import blob_threads
 from transship.copy.flights import BlobFlights
 from transship.copy.signers import SharedSigner
 from transship.discovery import PluginManager
@@ -37,14 +38,6 @@ class Side:
         return replace(self, options=tuple(sorted((dict(self.options) | dict(options)).items())))
 
 
-_MOST_THREADS = 256
-"""Where all are busy, a job moves its blobs in its own thread."""
-
-
-def _blob_threads() -> Executor:
-    return ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="transship-blob")
-
-
 @dataclass(frozen=True, slots=True)
 class Workplace:
     """What the jobs of one run have in common in one process: connections among other things. Close it.
@@ -61,7 +54,7 @@ class Workplace:
     secrets: Mapping[str, Credentials] = field(default_factory=dict)
     signers: Sequence[SharedSigner] = ()
     flights: BlobFlights = field(default_factory=BlobFlights)
-    threads: Executor = field(default_factory=_blob_threads)
+    threads: Executor = field(default_factory=blob_threads)
     _contexts: dict[tuple[str, Side], Context] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
