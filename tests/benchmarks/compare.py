@@ -64,7 +64,9 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transship", default=default_transship(), help="our command")
-    parser.add_argument("--peer", default="skopeo", help="the command to measure beside (default: skopeo)")
+    parser.add_argument(
+        "--peer", default="/usr/bin/skopeo", help="the command to measure beside (default: %(default)s)"
+    )
     parser.add_argument("--runs", type=int, default=5, help="pairs of runs that count (default: 5)")
     parser.add_argument("--only", default="", metavar="REGEX", help="the scenarios in whose names it is found")
     parser.add_argument("--megabytes", type=int, default=560, help="files in the large image (default: 560)")

@@ -14,7 +14,9 @@ import transship
 
 ROOT = Path(__file__).parents[2]
 MEMBERS = sorted([ROOT / "core", *(path.parent for path in ROOT.glob("plugins/*/*/pyproject.toml"))])
-PLUGINS = [member for member in MEMBERS if member.name != "core"]
+PROGRAMS = [member for member in MEMBERS if member.parent.name == "programs"]
+PLUGINS = [member for member in MEMBERS if member.name != "core" and member not in PROGRAMS]
+PACKAGED = [member for member in MEMBERS if member not in PROGRAMS]
 SOURCES = sorted(path for member in MEMBERS for path in member.glob("src/**/*.py"))
 
 
@@ -58,7 +60,7 @@ def test_plugin_is_named_after_its_folder(member):
     assert member.name in document["project"]["entry-points"][group]
 
 
-@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
+@pytest.mark.parametrize("member", PACKAGED, ids=lambda member: member.name)
 def test_every_entry_point_leads_to_a_module_with_hooks(member):
     groups = _document(member)["project"]["entry-points"]
     for group in groups:
@@ -67,14 +69,23 @@ def test_every_entry_point_leads_to_a_module_with_hooks(member):
             assert any(hasattr(value, "transship_impl") for value in vars(loaded).values())
 
 
-@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
+@pytest.mark.parametrize("member", PACKAGED, ids=lambda member: member.name)
 def test_types_and_readme_are_shipped(member):
     (package,) = _packages([member])
     assert (member / package / "py.typed").exists()
     assert (member / "README.md").exists()
 
 
-@pytest.mark.parametrize("member", PLUGINS, ids=lambda member: member.name)
+@pytest.mark.parametrize("member", PROGRAMS, ids=lambda member: member.name)
+def test_program_is_another_name_of_ours_and_holds_no_code(member):
+    document = _document(member)
+    ours = _document(ROOT / "core")["project"]["scripts"]["transship"]
+    assert document["project"]["name"] == f"transship-{member.name}"
+    assert document["project"]["scripts"] == {member.name: ours}
+    assert {path.name for path in member.iterdir()} == {"pyproject.toml", "README.md"}
+
+
+@pytest.mark.parametrize("member", [*PLUGINS, *PROGRAMS], ids=lambda member: member.name)
 def test_plugin_depends_on_this_core(member):
     dependencies = _document(member)["project"]["dependencies"]
     assert f"transship-core~={transship.__version__}" in dependencies
@@ -103,7 +114,7 @@ def test_tests_run_with_every_member():
 
 
 def test_type_checker_knows_every_member():
-    assert set(ROOT_DOCUMENT["tool"]["mypy"]["mypy_path"]) >= {f"{member.relative_to(ROOT)}/src" for member in MEMBERS}
+    assert set(ROOT_DOCUMENT["tool"]["mypy"]["mypy_path"]) >= {f"{member.relative_to(ROOT)}/src" for member in PACKAGED}
 
 
 def test_import_contracts_name_every_plugin():

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from transship import __version__
 from transship.cli.deadline import Deadline
 from transship.cli.flags import Flag, FlagParser, GoCommand, UsageError
+from transship.cli.main import version_of
 from transship.cli.options import (
     DEFAULT_TEMPORARY_DIRECTORY,
     GLOBAL_NAMES,
@@ -53,7 +53,8 @@ class Terminated(BaseException):
 class Application:
     """What commands get as ``ctx.obj``."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: str = "transship") -> None:
+        self.program = program
         self.manager = PluginManager(disabled_plugins())
         self.log = Log(coloured=coloured())
         self.globals = GlobalOptions()
@@ -203,7 +204,7 @@ class Application:
             rest = before + rest
         else:  # it does not know the global flags, so they may only stand before it
             self.take_globals(FlagParser(global_options()).parse_args(before)[0])
-        with command.make_context(f"transship {name}", rest, obj=self) as context:
+        with command.make_context(f"{self.program} {name}", rest, obj=self) as context:
             gc.enable()
             try:
                 command.invoke(context)
@@ -225,23 +226,26 @@ class Application:
         if any(word in ("--help", "-h") for word in args):
             click.echo(self._help())
         elif any(word in ("--version", "-v") for word in args):
-            click.echo(f"transship version {__version__}")
+            click.echo(version_of(self.program))
         else:
             FlagParser(global_options()).parse_args(args)
-            raise UsageError("Missing command 'transship COMMAND'\nTry 'transship --help' for more information")
+            raise UsageError(f"Missing command '{self.program} COMMAND'\n{self._way_out()}")
+
+    def _way_out(self) -> str:
+        return f"Try '{self.program} --help' for more information"
 
     def _refuse(self, name: str) -> NoReturn:
         known = [known for known in self.manager.names("commands") if known not in HIDDEN_COMMANDS]
         words = near(name, known)
         meant = "\n\nDid you mean this?\n\t" + "\n\t".join(words) + "\n" if words else ""
-        raise UsageError(f"Unrecognized command `transship {name}`{meant}\nTry 'transship --help' for more information")
+        raise UsageError(f"Unrecognized command `{self.program} {name}`{meant}\n{self._way_out()}")
 
     def _help(self) -> str:
-        context = GoCommand.context_class(GoCommand("transship", params=[]), info_name="transship")
+        context = GoCommand.context_class(GoCommand(self.program, params=[]), info_name=self.program)
         formatter = context.make_formatter()
         formatter.write_text(_SUMMARY)
         formatter.write_paragraph()
-        formatter.write_usage("transship", "[command]")
+        formatter.write_usage(self.program, "[command]")
         with formatter.section("Available Commands"):
             formatter.write_dl(list(self._summaries()))
         with formatter.section("Flags"):

@@ -26,9 +26,9 @@ def completion(app: Application, /, arguments: tuple[str, ...]) -> None:
     of them: write it to the place that your shell reads such scripts from.
     """
     if len(arguments) != 1 or arguments[0] not in _SHELLS:
-        raise UsageError(f"Usage: transship completion {'|'.join(_SHELLS)}")
+        raise UsageError(f"Usage: {app.program} completion {'|'.join(_SHELLS)}")
     script = files("transship.cli") / "shells" / f"transship.{arguments[0]}"
-    click.echo(script.read_text(encoding="utf-8"), nl=False)
+    click.echo(script.read_text(encoding="utf-8").replace("transship", app.program), nl=False)
 
 
 @hookimpl

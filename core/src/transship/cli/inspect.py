@@ -67,7 +67,7 @@ def _show(app: Application, name: str, flags: dict[str, Any]) -> None:
     if flags["raw"]:
         write_result(image.config or b"")
         return
-    write_result(_report(image, flags))
+    write_result(_report(image, flags, app.program))
 
 
 def _settings(app: Application, name: str, flags: dict[str, Any]) -> dict[str, Any]:
@@ -127,22 +127,22 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _report(image: InspectedImage, flags: dict[str, Any]) -> str:
+def _report(image: InspectedImage, flags: dict[str, Any], program: str) -> str:
     image.manifest.require_image()
     document = _config(image) if flags["config"] else _summary(image, flags["manifest_digest"])
     if flags["format"]:
-        return _rendered(flags["format"], document, is_config=flags["config"])
+        return _rendered(flags["format"], document, program, is_config=flags["config"])
     shown = {name: value for name, value in document.items() if value != "" or name not in ("Name", "Tag")}
     return dump_json(shown, indent=4).decode() + "\n"
 
 
-def _rendered(template: str, document: dict[str, Any], *, is_config: bool) -> str:
+def _rendered(template: str, document: dict[str, Any], program: str, *, is_config: bool) -> str:
     from transship.cli.inspect_report import config_value, render, summary_value
 
     if not is_config:
-        return render(template, summary_value(document))
+        return render(template, summary_value(document), program)
     try:
-        return render(template, config_value(document))
+        return render(template, config_value(document), program)
     except TransshipError as error:
         raise TransshipError(f"Error writing OCI-formatted configuration data to standard output: {error}") from error
 

@@ -15,7 +15,6 @@ from transship.errors import InvalidManifestError
 if TYPE_CHECKING:
     from transship.cli.gotemplate.parser import ParsedTemplate
 
-PROGRAM = "transship inspect"
 
 _INDENT = 4
 _JSON = re.compile(r"\s*(?:json|\{\{\s*json\.?\s*\}\})\s*")
@@ -85,8 +84,8 @@ def to_json(value: Value, indent: int | None = None) -> str:
     return encode(value, indent)
 
 
-def render(template: str, value: GoStruct) -> str:
-    """What ``--format TEMPLATE`` prints, newline included.
+def render(template: str, value: GoStruct, program: str = "transship") -> str:
+    """What ``--format TEMPLATE`` prints, newline included; ``program`` is whom errors name.
 
     Raises ``TemplateError`` for a template that does not parse, does not fit ``value`` or asks for too much.
     """
@@ -98,7 +97,7 @@ def render(template: str, value: GoStruct) -> str:
 
     data = GoList("interface {}", [Boxed(_as_skopeo_passes(value))])
     budget = Budget()
-    output = execute(_parse(template), data, budget)
+    output = execute(_parse(template, f"{program} inspect"), data, budget)
     return align(output, budget) if template.startswith(_TABLE) else output
 
 
@@ -106,19 +105,19 @@ def _as_skopeo_passes(value: GoStruct) -> Value:
     return GoPointer(value.type_name, value) if value.type_name == "v1.Image" else value
 
 
-def _parse(template: str) -> ParsedTemplate:
+def _parse(template: str, program: str) -> ParsedTemplate:
     from transship.cli.gotemplate.engine import parse
 
     is_table = template.startswith(_TABLE)
     written = _replaced(template, _TABLE_ESCAPES if is_table else _ESCAPES)
     wrapped = _wrapped(written if written.endswith("\n") else written + "\n", always=is_table)
     try:
-        return parse(PROGRAM, wrapped)
+        return parse(program, wrapped)
     except TemplateError:
         if written == template:
             raise
         # A literal such as "\n" breaks when its escape is replaced, and is right as it stands.
-        return parse(PROGRAM, _wrapped(template.removeprefix(_TABLE), always=is_table))
+        return parse(program, _wrapped(template.removeprefix(_TABLE), always=is_table))
 
 
 def _replaced(text: str, replacements: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def layers(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     """Fetch layers of an image into a new folder; "copy" does it better"""
-    deprecation = "DEPRECATED: transship layers is deprecated in favor of transship copy"
+    deprecation = f"DEPRECATED: {app.program} layers is deprecated in favor of {app.program} copy"
     if app.log.is_json:
         app.log.warning(deprecation)
     else:

@@ -28,7 +28,7 @@ def manifest_digest(app: Application, /, arguments: tuple[str, ...], as_json: bo
     That of a signed schema 1 manifest is the digest of its payload.
     """
     if len(arguments) != 1:
-        raise UsageError("Usage: transship manifest-digest manifest")
+        raise UsageError(f"Usage: {app.program} manifest-digest manifest")
     path = arguments[0]
     try:
         with open(path, "rb") as file:

@@ -53,7 +53,7 @@ def plugins(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> No
     if verb == ("new",) and len(words) == 2 and not flags["json"]:
         _begin(app, *words, flags["output"])
     elif flags["output"]:
-        raise UsageError("--output is for new plugins: transship plugins new KIND NAME")
+        raise UsageError(f"--output is for new plugins: {app.program} plugins new KIND NAME")
     elif not verb:
         entries = list(app.manager.entries())
         click.echo(json.dumps([entry._asdict() for entry in entries], indent=4) if flags["json"] else _table(entries))
@@ -61,7 +61,7 @@ def plugins(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> No
         facts = _facts(app, _kind(words[0], BY_NAME_KINDS), words[1])
         click.echo(json.dumps(facts, indent=4) if flags["json"] else _paragraphs(facts))
     else:
-        raise UsageError("Usage: transship plugins [show KIND NAME | new KIND NAME]")
+        raise UsageError(f"Usage: {app.program} plugins [show KIND NAME | new KIND NAME]")
 
 
 def _begin(app: Application, kind: str, name: str, folder: str) -> None:

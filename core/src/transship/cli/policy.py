@@ -47,7 +47,7 @@ def policy(app: Application, /, arguments: tuple[str, ...]) -> None:
     "init" writes one to the place that --policy names, or to your own default place, and never overwrites.
     """
     if arguments != ("init",):
-        raise UsageError("Usage: transship policy init")
+        raise UsageError(f"Usage: {app.program} policy init")
     path = app.globals.policy or default_paths()[0]
     if folder := os.path.dirname(path):
         os.makedirs(folder, exist_ok=True)

@@ -37,7 +37,9 @@ _DURATION_PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(ns|u
 
 
 class Application(Protocol):
-    """The running program, what a command gets through ``click.pass_obj``."""
+    """The running program, what a command gets through ``click.pass_obj``. ``program`` is its name in messages."""
+
+    program: str
 
     def context(self, image: str, side: str, flags: Mapping[str, Any], prefix: str = "") -> Context:
         """What the command line says to the transport of ``image`` as ``side``, ``"source"`` or ``"destination"``.
@@ -198,6 +200,15 @@ class GoCommand(click.Command):
         for param in iter_params_for_processing(order, params):
             param.handle_parse_result(ctx, values, [])
         return []
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help, which names the program as it was called; click calls this."""
+        program = ctx.obj.program if ctx.obj else "transship"
+        written, self.help = self.help, (self.help or "").replace("transship ", f"{program} ")
+        try:
+            super().format_help_text(ctx, formatter)
+        finally:
+            self.help = written
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's flags, and the global ones, which its help does not show."""

@@ -35,7 +35,7 @@ def standalone_sign(app: Application, /, arguments: tuple[str, ...], output: str
     KEY selects a secret key of GnuPG; DOCKER-REFERENCE is signed as it stands.
     """
     if len(arguments) != 3 or not output:
-        raise UsageError("Usage: transship standalone-sign manifest docker-reference key-fingerprint -o signature")
+        raise UsageError(f"Usage: {app.program} standalone-sign manifest docker-reference key-fingerprint -o signature")
     path, reference, key = arguments
     manifest = _read(path, f"Error reading {path}")
     passphrase = b""
@@ -71,7 +71,7 @@ def standalone_verify(app: Application, /, arguments: tuple[str, ...], public_ke
     file.
     """
     if len(arguments) != 4:
-        raise UsageError("Usage: transship standalone-verify manifest docker-reference key-fingerprint signature")
+        raise UsageError(f"Usage: {app.program} standalone-verify manifest docker-reference key-fingerprint signature")
     path, reference, fingerprints, signature_path = arguments
     if fingerprints == _ANY and not public_key_file:
         raise UsageError("Cannot use any fingerprint without a public key file")
@@ -99,7 +99,7 @@ def untrusted_signature_dump(app: Application, /, arguments: tuple[str, ...]) ->
     Nothing in it need be true. It is for finding mistakes, and nothing may be decided by it.
     """
     if len(arguments) != 1:
-        raise UsageError("Usage: transship untrusted-signature-dump-without-verification signature")
+        raise UsageError(f"Usage: {app.program} untrusted-signature-dump-without-verification signature")
     (path,) = arguments
     data = _read(path, f"Error reading untrusted signature from {path}")
     try:
