@@ -29,9 +29,8 @@ from pathlib import Path
 from commands import default_transship
 
 from transship.image.digest import digest_of
-from transship.image.media_types import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
-from transship.testing.images import Image
-from transship.testing.layers import gzipped, tar_of
+from transship.testing.images import Image, image_of_layers
+from transship.testing.layers import tar_of
 from transship.testing.registry import Fault, Registry
 
 _MEMORY = 256 << 20
@@ -55,22 +54,7 @@ _FAULTS: tuple[dict[str, object], ...] = (
 
 def image(number: int, shared: list[bytes]) -> Image:
     """A small image: layers that all have, and one of its own."""
-    tars = [*shared, tar_of({"number": str(number).encode()})]
-    layers = [gzipped(tar) for tar in tars]
-    rootfs = {"type": "layers", "diff_ids": [str(digest_of(tar)) for tar in tars]}
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
-
-    def described(media_type: str, data: bytes) -> dict[str, object]:
-        return {"mediaType": media_type, "digest": str(digest_of(data)), "size": len(data)}
-
-    members = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": described(OCI_CONFIG, config),
-        "layers": [described(OCI_LAYER_GZIP, layer) for layer in layers],
-    }
-    blobs = {digest_of(data): data for data in (config, *layers)}
-    return Image(json.dumps(members).encode(), OCI_MANIFEST, blobs, config, tuple(tars))
+    return image_of_layers([*shared, tar_of({"number": str(number).encode()})])
 
 
 @dataclass

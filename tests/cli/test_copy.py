@@ -17,17 +17,18 @@ import peers
 import pytest
 
 from transship.image.digest import digest_of
-from transship.image.media_types import OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
+from transship.image.media_types import OCI_INDEX, OCI_MANIFEST
 from transship.testing.images import (
     PLATFORMS,
     Image,
     docker_list,
+    image_of_layers,
     image_with_foreign_layer,
     oci_image,
     oci_index,
     schema2_image,
 )
-from transship.testing.layers import gzipped, tar_of
+from transship.testing.layers import tar_of
 from transship.testing.registry import Registry
 from transship.testing.writers import write_dir
 
@@ -517,15 +518,4 @@ def _screen(written: str) -> list[str]:
 
 
 def _image_of_layers(number: int, size: int = 1000) -> Image:
-    layers = [gzipped(tar_of({f"file{each}": random.Random(each).randbytes(size)})) for each in range(number)]
-    config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}).encode()
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": {"mediaType": OCI_CONFIG, "digest": str(digest_of(config)), "size": len(config)},
-        "layers": [
-            {"mediaType": OCI_LAYER_GZIP, "digest": str(digest_of(layer)), "size": len(layer)} for layer in layers
-        ],
-    }
-    blobs = {digest_of(data): data for data in (config, *layers)}
-    return Image(json.dumps(manifest).encode(), OCI_MANIFEST, blobs, config)
+    return image_of_layers([tar_of({f"file{each}": random.Random(each).randbytes(size)}) for each in range(number)])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import random
 import re
@@ -19,9 +18,7 @@ import pytest
 from processes import Nursery, transship
 from registries import TestingRegistry
 
-from transship.image.digest import digest_of
-from transship.image.media_types import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
-from transship.testing.images import Image, oci_image
+from transship.testing.images import image_of_layers, oci_image
 from transship.testing.layers import gzipped, tar_of
 from transship.testing.writers import write_dir, write_docker_archive, write_oci_archive, write_oci_layout
 
@@ -39,25 +36,9 @@ import transship_docker_archive.transport, transship_docker.commands, transship_
 """
 
 
-def described(media_type, data):
-    return {"mediaType": media_type, "digest": str(digest_of(data)), "size": len(data)}
-
-
 def image_of(*sizes):
     generator = random.Random(3)
-    tars = tuple(tar_of({f"file-{number}": generator.randbytes(size)}) for number, size in enumerate(sizes))
-    layers = [gzipped(tar) for tar in tars]
-    rootfs = {"type": "layers", "diff_ids": [str(digest_of(tar)) for tar in tars]}
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
-    members = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": described(OCI_CONFIG, config),
-        "layers": [described(OCI_LAYER_GZIP, layer) for layer in layers],
-    }
-    return Image(
-        json.dumps(members).encode(), OCI_MANIFEST, {digest_of(data): data for data in (config, *layers)}, config, tars
-    )
+    return image_of_layers([tar_of({f"file-{number}": generator.randbytes(size)}) for number, size in enumerate(sizes)])
 
 
 NEW = image_of(60 * KIB, 30 * KIB)

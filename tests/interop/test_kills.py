@@ -25,10 +25,8 @@ import pytest
 from processes import Nursery
 from registries import TestingRegistry, quick_folder
 
-from transship.image.digest import digest_of
-from transship.image.media_types import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
-from transship.testing.images import Image, oci_image
-from transship.testing.layers import gzipped, tar_of
+from transship.testing.images import image_of_layers, oci_image
+from transship.testing.layers import tar_of
 from transship.testing.writers import REF_NAME, write_dir, write_docker_archive, write_oci_archive, write_oci_layout
 
 pytestmark = pytest.mark.interop
@@ -52,23 +50,9 @@ NAME = "app"
 
 def big_image():
     generator = random.Random(5)
-    tars = tuple(tar_of({f"file-{number}": generator.randbytes(size)}) for number, size in enumerate(LAYER_SIZES))
-    layers = [gzipped(tar) for tar in tars]
-    diff_ids = [str(digest_of(tar)) for tar in tars]
-    rootfs = {"type": "layers", "diff_ids": diff_ids}
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
-    members = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": described(OCI_CONFIG, config),
-        "layers": [described(OCI_LAYER_GZIP, layer) for layer in layers],
-    }
-    blobs = {digest_of(data): data for data in (config, *layers)}
-    return Image(json.dumps(members).encode(), OCI_MANIFEST, blobs, config, tars)
-
-
-def described(media_type, data):
-    return {"mediaType": media_type, "digest": str(digest_of(data)), "size": len(data)}
+    return image_of_layers(
+        [tar_of({f"file-{number}": generator.randbytes(size)}) for number, size in enumerate(LAYER_SIZES)]
+    )
 
 
 OLD = oci_image()

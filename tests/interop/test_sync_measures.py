@@ -19,9 +19,8 @@ import pytest
 from registries import quick_folder
 
 from transship.image.digest import digest_of
-from transship.image.media_types import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
-from transship.testing.images import Image
-from transship.testing.layers import gzipped, tar_of
+from transship.testing.images import Image, image_of_layers
+from transship.testing.layers import tar_of
 from transship.testing.registry import Fault, Registry
 
 pytestmark = pytest.mark.interop
@@ -47,24 +46,9 @@ COMMAND = [sys.executable, "-m", "transship", "--insecure-policy", "sync", "-q",
 INSECURE = ["--src-tls-verify=false", "--dest-tls-verify=false"]
 
 
-def described(media_type: str, data: bytes) -> dict:
-    return {"mediaType": media_type, "digest": str(digest_of(data)), "size": len(data)}
-
-
 def small_image(generator: random.Random, shared: bytes) -> Image:
     """One layer of its own beside one that all have in common."""
-    tars = (shared, tar_of({"own": generator.randbytes(generator.randrange(1000, 60_000))}))
-    layers = [gzipped(tar) for tar in tars]
-    rootfs = {"type": "layers", "diff_ids": [str(digest_of(tar)) for tar in tars]}
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": described(OCI_CONFIG, config),
-        "layers": [described(OCI_LAYER_GZIP, layer) for layer in layers],
-    }
-    blobs = {digest_of(data): data for data in (config, *layers)}
-    return Image(json.dumps(manifest).encode(), OCI_MANIFEST, blobs, config, tars)
+    return image_of_layers([shared, tar_of({"own": generator.randbytes(generator.randrange(1000, 60_000))})])
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,8 @@ IMAGES = {
     "OCI uncompressed": images.oci_image(compression=""),
     "empty layers": images.image_with_empty_layers(),
     "empty layers, schema 2": images.image_with_empty_layers(DOCKER_MANIFEST),
+    "own layers": images.image_of_layers([layers.tar_of({"file": b"own"})], compression="zstd"),
+    "own layers, schema 2": images.image_of_layers([], media_type=DOCKER_MANIFEST),
     "subject": images.image_with_subject(),
     "schema 1": images.schema1_image(),
     "schema 1 unsigned": images.schema1_image(signed=False),

@@ -112,6 +112,13 @@ def oci_image(*, compression: str = "gzip", architecture: str = "amd64", variant
     return _image(OCI_MANIFEST, _config(tars, _history(len(tars)), architecture, variant), tars, compression)
 
 
+def image_of_layers(tars: Sequence[bytes], *, media_type: str = OCI_MANIFEST, compression: str = "gzip") -> Image:
+    """An image of that manifest type with these uncompressed layers, base first, such as ``layers.tar_of`` makes."""
+    config = _config(tars, _history(len(tars)))
+    config = config if media_type == OCI_MANIFEST else _docker_config(config)
+    return _image(media_type, config, tuple(tars), compression)
+
+
 def image_with_empty_layers(media_type: str = OCI_MANIFEST) -> Image:
     """An image of that manifest type whose history also has steps that changed no file."""
     tars = _tars("amd64")
