@@ -2,11 +2,13 @@
 
     python3 docs/generate_reference.py
 
-In each page, what stands between a marker and its end is replaced; the rest is left alone.
+In each page, what stands between a marker and its end is replaced; the rest is left alone. The manual pages, which are
+made of these pages, are written too.
 """
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -78,3 +80,4 @@ def _cell(text: str) -> str:
 if __name__ == "__main__":
     for each in [GLOBAL_PAGE, *command_names()]:
         page_of(each).write_text(updated(each), encoding="utf-8")
+    runpy.run_path(str(Path(__file__).with_name("generate_manual.py")), run_name="__main__")
