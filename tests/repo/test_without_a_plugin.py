@@ -15,7 +15,8 @@ from environments import Environment
 from transship.testing.images import oci_image
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/*/pyproject.toml"))
+FOLDERS = sorted(path.parent for path in ROOT.glob("plugins/*/*/pyproject.toml"))
+PLUGINS = [folder for folder in FOLDERS if folder.parent.name != "programs"]  # those are names of ours, without code
 EXERCISE = Path(__file__).with_name("exercise_plugins.py")
 NEEDED_BY = {"oci": {"oci-archive"}}  # the one plugin that is made of another
 
