@@ -139,7 +139,7 @@ for number in range(20):
     cache.note("registry.example", f"{name}-{number}", [digest])
     cache.note_variant(digest, name, Descriptor("", digest_of(name.encode()), number))
     cache.save()
-    assert cache._file._path
+    assert cache._file._file._path
 """
 
 

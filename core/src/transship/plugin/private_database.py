@@ -1,0 +1,81 @@
+"""A file in which something is remembered from one run to the next, by this user only.
+
+What others could have written does not count. Nothing here raises for trouble with the file: it is done without then.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_BUSY_SECONDS = 3.0
+
+
+class PrivateDatabase:
+    """An SQLite file at ``path``, ``""`` for none. Threads and processes may use one at the same time.
+
+    Its folder is made when something is first written, and must belong to this user alone, as the file must.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def find(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """The rows that ``query`` finds; none where there is no such file, or no such table."""
+        rows: list[tuple[Any, ...]] = []
+        self._use(lambda connection: rows.extend(connection.execute(query, values)))
+        return rows
+
+    def change(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Let ``work`` write, tables included. It may happen in part, or not at all, unless it is one transaction."""
+        self._use(work, creates=True)
+
+    def _use(self, work: Callable[[sqlite3.Connection], None], *, creates: bool = False) -> None:
+        """Do ``work`` with the file, if it is there or ``creates`` says that it is to be."""
+        if not self._path or not (creates or os.path.exists(self._path)):
+            return
+        import sqlite3
+
+        try:
+            if creates:
+                _make_private(self._path)
+            if not _is_private(self._path):
+                self._path = ""
+                return
+            with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level="IMMEDIATE")) as connection:
+                # What a crash of the machine breaks is noticed: no copy need wait for the disk.
+                connection.execute("PRAGMA synchronous = OFF")
+                work(connection)
+        except (sqlite3.Error, OSError, ValueError) as error:
+            if type(error) is sqlite3.DatabaseError:  # it is no database, or a broken one
+                _remove(self._path)
+            self._give_up_after(error)
+
+    def _give_up_after(self, error: Exception) -> None:
+        """Do without the file, unless others were only busy with it, or have just begun to make it."""
+        if "locked" not in str(error) and "no such table" not in str(error):
+            self._path = ""
+
+
+def _make_private(path: str) -> None:
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
+
+
+def _remove(path: str) -> None:
+    for name in (f"{path}-journal", path):  # in this order: what is left alone would be taken for another file's
+        with suppress(OSError):
+            os.unlink(name)
+
+
+def _is_private(path: str) -> bool:
+    """Whether a file, and its folder, belong to this user, who alone may write to them."""
+    file, folder = os.stat(path), os.stat(os.path.dirname(path))
+    is_kind = stat.S_ISREG(file.st_mode) and stat.S_ISDIR(folder.st_mode)
+    return is_kind and all(each.st_uid == os.geteuid() and not each.st_mode & 0o022 for each in (file, folder))
