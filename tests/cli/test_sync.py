@@ -6,8 +6,10 @@ import json
 import random
 import re
 import shutil
+import sqlite3
 import time
 from concurrent.futures import Future
+from contextlib import closing
 
 import pytest
 
@@ -520,6 +522,39 @@ class TestTags:
             registry.put_image("dated", tag, created_image(tag, created))
         assert sync("--newest", "1", "--newest-by", "created", source=f"{registry.host}/dated").code == 0
         assert folders(tmp_path / "out") == ["dated:b"]
+
+    @pytest.mark.parametrize(("flags", "is_remembered"), [((), True), (("--no-cache",), False)])
+    def test_when_images_were_created_is_remembered(self, sync, registry, tmp_path, flags, is_remembered):
+        source = f"{registry.host}/dated"
+        for tag, created in (("a", "2024-05-01T10:00:00Z"), ("b", ""), ("c", "2024-07-01T10:00:00Z")):
+            registry.put_image("dated", tag, created_image(tag, created))
+        for number in range(2):
+            registry.forget_requests()
+            args = ("--newest", "1", "--newest-by", "created", "--dry-run", *flags)
+            assert sync(*args, source=source, to=f"out{number}").code == 0
+        reads = [request for request in registry.requests if request.method == "GET" and "/dated/" in request.path]
+        assert all("/tags/" in request.path for request in reads) is is_remembered
+        assert bool(list((tmp_path / "cache").rglob("creation*"))) is is_remembered
+
+    def test_tag_that_names_another_image_now_is_read_again(self, sync, registry, tmp_path):
+        registry.put_image("dated", "b", created_image("b", "2024-06-01T10:00:00Z"))
+        for number, created in enumerate(("2024-05-01T10:00:00Z", "2024-07-01T10:00:00Z")):
+            registry.put_image("dated", "a", created_image("a", created))
+            args = ("--newest", "1", "--newest-by", "created")
+            assert sync(*args, source=f"{registry.host}/dated", to=f"out{number}").code == 0
+        assert [folders(tmp_path / f"out{number}") for number in range(2)] == [["dated:b"], ["dated:a"]]
+
+    def test_file_that_others_may_write_is_not_believed(self, sync, registry, tmp_path):
+        for tag, created in (("a", "2024-05-01T10:00:00Z"), ("b", "2024-06-01T10:00:00Z")):
+            registry.put_image("dated", tag, created_image(tag, created))
+        args = ("--newest", "1", "--newest-by", "created")
+        assert sync(*args, source=f"{registry.host}/dated").code == 0
+        (file,) = (tmp_path / "cache").rglob("creation*.sqlite")
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute("UPDATE creation SET created = '2000-01-01T00:00:00Z' WHERE created LIKE '2024-06%'")
+        file.chmod(0o666)
+        assert sync(*args, source=f"{registry.host}/dated", to="again").code == 0
+        assert folders(tmp_path / "again") == ["dated:b"]
 
     @pytest.mark.parametrize(
         "args", [("--include-tag", "["), ("--semver", "x y"), ("--newest", "0"), ("--newest-by", "size")]

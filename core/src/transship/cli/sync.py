@@ -11,6 +11,7 @@ from transship import hookimpl
 from transship.cli.flags import GO_INT, Flag, GoCommand, UsageError, Value
 from transship.cli.options import (
     FORMATS,
+    cache_folder,
     check_credentials,
     disabled_plugins,
     image_options,
@@ -74,6 +75,7 @@ def _sync_options() -> list[click.Option]:
             help="what is newest: version (default) or created",
         ),
         Flag("--update", help="bring folders of a dir: destination that exist up to date"),
+        Flag("--no-cache", help="do not remember when images were created, nor where blobs were seen"),
         Flag("--full", help="look at every blob also of images that seem to be there"),
         Flag("--prune", help="remove at DESTINATION what SOURCE no longer has; needs --dry-run or --yes"),
         Flag("--yes", help="really remove what --prune finds"),
@@ -151,6 +153,7 @@ def sync(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
             debug=app.log.debug,
             secrets=secrets,
             signers=signers,
+            creation_cache="" if flags["no_cache"] else f"{cache_folder()}/creation-v1.sqlite",
         )
         try:
             with sync_output(app.log, flags) as output:
@@ -251,7 +254,8 @@ def _side(app: Application, flags: Mapping[str, Any], flag: str, side: str, secr
 
     transport = "docker" if flags[flag] == _DOCUMENT else flags[flag]
     own = dict(_pair(f"--{flag}-opt", text) for text in flags[f"{flag}_opt"])
-    context = app.context(f"{transport}:", side, flags, f"{flag}_", own=own)
+    settings = {"no-cache": "true"} if flags["no_cache"] else {}
+    context = app.context(f"{transport}:", side, flags, f"{flag}_", settings=settings, own=own)
     return Side(anonymous=context.anonymous, secret=secrets.add(context.credentials)).with_options(context.options)
 
 

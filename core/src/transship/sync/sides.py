@@ -42,7 +42,8 @@ class Side:
 class Workplace:
     """What the jobs of one run have in common in one process: connections among other things. Close it.
 
-    ``secrets`` are the credentials that sides name. Several threads may use it at the same time.
+    ``secrets`` are the credentials that sides name. ``creation_cache`` is the file that remembers when images were
+    created, ``""``: none does. Several threads may use it at the same time.
     """
 
     manager: PluginManager
@@ -53,6 +54,7 @@ class Workplace:
     debug: Callable[[str], None] = lambda message: None
     secrets: Mapping[str, Credentials] = field(default_factory=dict)
     signers: Sequence[SharedSigner] = ()
+    creation_cache: str = ""
     flights: BlobFlights = field(default_factory=BlobFlights)
     threads: Executor = field(default_factory=blob_threads)
     _contexts: dict[tuple[str, Side], Context] = field(default_factory=dict)

@@ -208,7 +208,9 @@ class SourceReader:
         def place_of(tag: str) -> Place:
             return Place(*self.workplace.manager.parse_reference(reference_of(tag)), context)
 
-        return selection.select(candidates, created_at(candidates, place_of, self.retries).get)
+        return selection.select(
+            candidates, created_at(candidates, place_of, self.retries, self.workplace.creation_cache).get
+        )
 
     def _required(self, text: str, group: ImageGroup) -> ImageGroup:
         if not group.images:
