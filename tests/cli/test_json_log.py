@@ -11,10 +11,9 @@ from transship.testing.registry import Fault, Registry
 
 
 @pytest.fixture
-def registry():
-    with Registry() as registry:
-        registry.put_image("app", "v1", oci_image())
-        yield registry
+def registry(transship_registry):
+    transship_registry.put_image("app", "v1", oci_image())
+    return transship_registry
 
 
 def told(outcome):

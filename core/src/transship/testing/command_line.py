@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transship.cli.application import Application
+from transship.cli.gotemplate.literals import unquote
 from transship.discovery import PluginManager
 
-_FATAL = re.compile(r'level=fatal msg=(?:"(.*)"|(\S+))$', re.MULTILINE)
-_ESCAPED = re.compile(r"\\(.)")
-_CHARACTERS = {"n": "\n", "t": "\t"}
+_FATAL = re.compile(r'level=fatal msg=("(?:[^"\\]|\\.)*"|\S+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,9 @@ class Outcome:
     @property
     def fatal(self) -> str:
         """What the line says that tells why the command failed, ``""`` if there is none."""
-        for quoted, plain in _FATAL.findall(self.err):
-            return _ESCAPED.sub(lambda found: _CHARACTERS.get(found[1], found[1]), quoted) or plain
-        return ""
+        found = _FATAL.search(self.err)
+        message = found[1] if found else ""
+        return unquote(message) if message.startswith('"') else message
 
 
 class CommandLine:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
-from dataclasses import dataclass
 
 import pytest
 from openpgp_keys import IMAGE, NAME, PASSPHRASE, payload
 
 from transship import __version__
-from transship.cli.application import Application
 from transship.image.digest import digest_of
 from transship.plugin.signed_payload import make_payload
 from transship.testing.images import schema1_image, schema2_image
@@ -20,31 +17,10 @@ from transship.testing.images import schema1_image, schema2_image
 DIGEST = digest_of(IMAGE.manifest)
 
 
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def fatal(self) -> str:
-        _, _, message = self.err.strip().partition("level=fatal msg=")
-        return json.loads(message) if message.startswith('"') else message
-
-
 @pytest.fixture
-def run(capsys):
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run_with(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        code = Application().run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    yield run_with
-    for number, handler in before.items():
-        signal.signal(number, handler)
+def run(transship_cli):
+    """As it is called here."""
+    return transship_cli
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +38,8 @@ def folder(gnupg, signatures, monkeypatch, tmp_path):
 class TestSign:
     def test_what_is_signed_verifies(self, run, gnupg, folder):
         fingerprint = gnupg.fingerprint("ed25519")
-        assert run("standalone-sign", "manifest.json", NAME, fingerprint, "-o", "signature") == Outcome(0, "", "")
+        signed = run("standalone-sign", "manifest.json", NAME, fingerprint, "-o", "signature")
+        assert (signed.code, signed.out, signed.err, signed.files) == (0, "", "", ("signature",))
         shown = run("standalone-verify", "manifest.json", NAME, fingerprint, "signature")
         assert shown.out == f"Signature verified using fingerprint {fingerprint}, digest {DIGEST}\n"
         assert stat.S_IMODE((folder / "signature").stat().st_mode) == 0o644

@@ -14,7 +14,6 @@ from pathlib import Path
 import peers
 import pytest
 
-from transship.cli.application import Application
 from transship.testing.registry import Registry
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -69,17 +68,15 @@ def host(request, tmp_path_factory):
 
 
 @pytest.fixture
-def run(tmp_path, capsys):
+def run(tmp_path, transship_cli):
     """Runs ``transship``, which attaches signatures to images in registries."""
     (tmp_path / "registries.d").mkdir()
     (tmp_path / "registries.d" / "attach.yaml").write_text("default-docker: {use-sigstore-attachments: true}\n")
 
     def run_with(*args, policy: dict | None = None):
         (tmp_path / "policy.json").write_text(json.dumps(policy or {"default": [{"type": "insecureAcceptAnything"}]}))
-        capsys.readouterr()
-        settings = ["--registries.d", str(tmp_path / "registries.d"), "--policy", str(tmp_path / "policy.json")]
-        code = Application().run([*settings, *args])
-        return code, capsys.readouterr().err
+        outcome = transship_cli("--registries.d", "registries.d", "--policy", "policy.json", *args)
+        return outcome.code, outcome.err
 
     return run_with
 
