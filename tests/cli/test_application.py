@@ -19,6 +19,7 @@ from transship.cli.application import Application
 PROGRAM = [sys.executable, "-m", "transship"]
 
 
+@pytest.mark.uses("oci")
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -75,6 +76,7 @@ def test_help_lists_commands_and_hides_the_old_one(run):
     assert "  layers " not in out
 
 
+@pytest.mark.uses("docker")
 @pytest.mark.parametrize("width", ["60", "80"])
 @pytest.mark.parametrize("command", ["copy", "sync", "inspect", "login", "verify"])
 def test_help_leaves_names_with_hyphens_in_one_piece(run, monkeypatch, command, width):
@@ -101,6 +103,7 @@ def test_version_is_told(args):
     assert result.stdout == f"transship version {__version__}\n"
 
 
+@pytest.mark.uses("dir", "oci")
 @pytest.mark.parametrize(
     ("reference", "code"),
     [
@@ -119,6 +122,7 @@ def test_exit_code_tells_an_image_that_is_not_there_from_other_failures(run, ima
 
 
 class TestGlobalFlags:
+    @pytest.mark.uses("dir")
     @pytest.mark.parametrize("flag", ["--tls-verify", "--tls-verify=false"])
     @pytest.mark.parametrize("command", ["inspect dir:folder", "manifest-digest folder/manifest.json", "plugins"])
     def test_tls_verify_before_the_command_is_taken_and_deprecated(self, run, images, flag, command):
@@ -131,6 +135,7 @@ class TestGlobalFlags:
     def test_tls_verify_is_no_flag_of_every_command(self, run, args):
         assert run(*args.split()).code == 1
 
+    @pytest.mark.uses("dir")
     @pytest.mark.parametrize(
         "args",
         [
@@ -167,6 +172,7 @@ class TestGlobalFlags:
         assert outcome.fatal.startswith("Error loading trust policy: no policy.json file found")
         assert "--insecure-policy" in outcome.fatal
 
+    @pytest.mark.uses("dir")
     def test_policy_file_decides(self, run, images):
         Path("policy.json").write_text('{"default": [{"type": "reject"}]}')
         outcome = run("--policy", "policy.json", "copy", "dir:folder", "dir:target", policy=True)
@@ -174,26 +180,31 @@ class TestGlobalFlags:
         assert outcome.fatal.startswith("Source image rejected: ")
         assert not (images / "target").exists()
 
+    @pytest.mark.uses("dir")
     def test_policy_does_not_count_for_inspecting(self, run, images):
         Path("policy.json").write_text('{"default": [{"type": "reject"}]}')
         assert run("--policy", "policy.json", "inspect", "dir:folder", policy=True).code == 0
 
+    @pytest.mark.uses("dir")
     def test_timeout_ends_the_command(self, run, images):
         outcome = run("--command-timeout", "1ns", "copy", "dir:folder", "dir:target")
         assert outcome.code == 1
         assert outcome.fatal.endswith("context deadline exceeded")
         assert not (images / "target").exists()
 
+    @pytest.mark.uses("dir")
     @pytest.mark.parametrize("timeout", ["0", "-5s", "1h"])
     def test_no_timeout_or_a_long_one_does_not(self, run, images, timeout):
         assert run("--command-timeout", timeout, "copy", "dir:folder", "dir:target").code == 0
 
+    @pytest.mark.uses("oci")
     def test_platform_is_overridden(self, run, images):
         out = run("--override-arch", "arm64", "inspect", "--format", "{{.Architecture}}", "oci:layout:index").out
         assert out == "arm64\n"
 
 
 class TestPlugins:
+    @pytest.mark.uses("oci")
     def test_disabled_plugin_is_not_used(self, run, images, monkeypatch):
         monkeypatch.setenv("TRANSSHIP_DISABLED_PLUGINS", " dir , commands:delete")
         outcome = run("copy", "oci:layout:v1", "dir:target")
@@ -284,6 +295,7 @@ class TestCommandsOfThirdParties:
 
 
 class TestStreams:
+    @pytest.mark.uses("dir")
     def test_closed_pipe_is_exit_1_without_a_word(self, images):
         process = subprocess.Popen(
             [*PROGRAM, "inspect", "dir:folder"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -292,6 +304,7 @@ class TestStreams:
         _, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (1, "")
 
+    @pytest.mark.uses("dir")
     @pytest.mark.parametrize("redirect", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
     def test_closed_streams_are_no_failure(self, images, redirect):
         command = f'exec "$@" {redirect}'
@@ -300,6 +313,7 @@ class TestStreams:
         assert (result.returncode, result.stderr) == (0, b"")
         assert (images / "target" / "manifest.json").exists()
 
+    @pytest.mark.uses("dir")
     def test_full_disk_behind_standard_output_is_a_failure(self, images):
         with open("/dev/full", "w", encoding="ascii") as full:
             result = subprocess.run(
@@ -309,6 +323,7 @@ class TestStreams:
         assert result.stderr.count("\n") == 1
         assert "no space left on device" in result.stderr
 
+    @pytest.mark.uses("dir")
     def test_terminal_gets_a_short_fatal_line(self, images):
         master, slave = pty.openpty()
         process = subprocess.Popen([*PROGRAM, "inspect", "dir:none"], stderr=slave, stdout=subprocess.DEVNULL)
@@ -390,6 +405,7 @@ class TestSignals:
         left = [path for path in Path.cwd().rglob("*") if path.name not in ("target", "b")]
         assert left == []
 
+    @pytest.mark.uses("dir", "oci", "oci-archive")
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     def test_a_pipe_that_nobody_reads_does_not_keep_the_process(self, images, number, code):
         os.mkfifo("pipe")

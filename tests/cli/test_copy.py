@@ -32,6 +32,8 @@ from transship.testing.layers import tar_of
 from transship.testing.registry import Registry
 from transship.testing.writers import write_dir
 
+pytestmark = pytest.mark.uses("dir")
+
 SOURCES = ["oci:layout:v1", "oci:layout:zstd", "dir:folder", "dir:old", "docker-archive:archive.tar", "dir:list"]
 DESTINATIONS = ["dir:target", "oci:target:new", "oci-archive:target", "docker-archive:target:example.com/new:1"]
 _COLUMNS = 80
@@ -53,6 +55,7 @@ def _manifest(folder: str = "target") -> bytes:
 
 @pytest.mark.interop
 class TestLikeSkopeo:
+    @pytest.mark.uses("oci", "docker-archive")
     @pytest.mark.parametrize("flags", [[], ["-q"], ["--remove-signatures"], ["--all"]])
     @pytest.mark.parametrize("source", ["oci:layout:v1", "dir:folder", "dir:list", "docker-archive:archive.tar"])
     def test_lines_are_the_same_but_for_the_order_of_blobs(self, run, images, source, flags):
@@ -68,6 +71,7 @@ class TestLikeSkopeo:
         assert sorted(lines) == sorted(expected)
         assert [line for line in lines if "blob" not in line] == [line for line in expected if "blob" not in line]
 
+    @pytest.mark.uses("oci", "docker-archive")
     @pytest.mark.parametrize("source", SOURCES)
     def test_folder_is_the_same_as_skopeos(self, run, images, source):
         if source == "oci:layout:zstd":
@@ -108,6 +112,7 @@ class TestLikeSkopeo:
         assert outcome.fatal
 
 
+@pytest.mark.uses("oci", "oci-archive", "docker-archive", "gzip", "zstd")
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("destination", DESTINATIONS)
 def test_any_image_goes_anywhere_and_can_be_inspected_there(run, images, source, destination):
@@ -122,6 +127,7 @@ class TestResults:
         outcome = run("copy", "-q", "dir:folder", "dir:target")
         assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
 
+    @pytest.mark.uses("oci")
     @pytest.mark.parametrize(
         ("args", "digest"),
         [
@@ -136,10 +142,12 @@ class TestResults:
         assert run(*command).code == 0
         assert Path("digest").read_text() == str(digest)
 
+    @pytest.mark.uses("oci")
     def test_digest_is_that_of_what_was_written(self, run, images):
         assert run("copy", "--format", "v2s2", "--digestfile", "digest", "oci:layout:v1", "dir:target").code == 0
         assert Path("digest").read_text() == str(digest_of(_manifest()))
 
+    @pytest.mark.uses("oci", "gzip")
     @pytest.mark.parametrize(("flag", "word"), [("oci", "vnd.oci.image.manifest"), ("v2s2", "manifest.v2+json")])
     @pytest.mark.parametrize("source", ["oci:layout:v1", "dir:folder", "dir:old"])
     def test_format_is_what_was_asked_for(self, run, images, source, flag, word):
@@ -151,6 +159,7 @@ class TestResults:
         assert run("copy", "dir:folder", "dir:folder").code == 0
         assert _tree(images / "folder") == before
 
+    @pytest.mark.uses("oci")
     def test_failed_copy_leaves_the_old_image(self, run, images):
         broken = schema2_image()
         write_dir(broken, images / "broken")
@@ -165,6 +174,7 @@ class TestResults:
 
 
 class TestSeveralDestinations:
+    @pytest.mark.uses("oci", "docker-archive", "gzip")
     def test_all_get_the_image(self, run, images):
         args = ["--also-to", "oci:b:v1", "--also-to=docker-archive:c.tar:example.com/c:1", "dir:folder", "dir:a"]
         outcome = run("copy", *args)
@@ -173,6 +183,7 @@ class TestSeveralDestinations:
         assert run("inspect", "--config", "oci:b:v1").out == config
         assert json.loads(run("inspect", "docker-archive:c.tar").out)["Architecture"] == "amd64"
 
+    @pytest.mark.uses("oci")
     def test_each_blob_is_announced_once(self, run, images):
         lines = run("copy", "--also-to", "oci:b:v1", "oci:layout:v1", "dir:a").lines
         blobs = [line for line in lines if line.startswith("Copying blob")]
@@ -190,6 +201,7 @@ class TestSeveralDestinations:
 
 
 class TestDryRun:
+    @pytest.mark.uses("oci", "oci-archive", "docker-archive", "gzip")
     @pytest.mark.parametrize("source", SOURCES)
     @pytest.mark.parametrize("destination", DESTINATIONS)
     def test_nothing_changes(self, run, images, source, destination):
@@ -201,6 +213,7 @@ class TestDryRun:
         assert _tree(images) == before
         assert not (images / "target").exists()
 
+    @pytest.mark.uses("oci")
     def test_what_is_there_is_told(self, run, images):
         run("copy", "oci:layout:v1", "oci:target:a")
         before = _tree(images)
@@ -211,10 +224,12 @@ class TestDryRun:
 
 
 class TestIndexes:
+    @pytest.mark.uses("oci")
     def test_platform_is_chosen(self, run, images):
         assert run("--override-arch", "s390x", "copy", "oci:layout:index", "dir:target").code == 0
         assert digest_of(_manifest()) == oci_index().instances[4].digest
 
+    @pytest.mark.uses("oci")
     @pytest.mark.parametrize(
         "flags",
         [
@@ -230,6 +245,7 @@ class TestIndexes:
         assert len(list((images / "target").glob("*.manifest.json"))) == 2
         assert len(json.loads(_manifest())["manifests"]) == len(PLATFORMS)
 
+    @pytest.mark.uses("oci")
     @pytest.mark.parametrize("flag", ["--strip-removed-platforms", "--strip-sparse-manifest-list"])
     @pytest.mark.parametrize("source", ["oci:layout:index", "dir:list"])
     def test_stripped_index_has_only_what_was_copied(self, run, images, source, flag):
@@ -265,11 +281,13 @@ class TestIndexes:
 
 
 class TestOwnFlags:
+    @pytest.mark.uses("oci")
     def test_annotations_are_set(self, run, images):
         flags = ["--annotation", "org.example.a=1", "--annotation", "org.example.b=x=y"]
         assert run("copy", *flags, "oci:layout:v1", "dir:target").code == 0
         assert json.loads(_manifest())["annotations"] == {"org.example.a": "1", "org.example.b": "x=y"}
 
+    @pytest.mark.uses("oci")
     @pytest.mark.parametrize("text", ["novalue", "=x", ""])
     def test_annotation_without_a_name_or_value_is_refused(self, run, images, text):
         assert "expected NAME=VALUE" in run("copy", "--annotation", text, "oci:layout:v1", "dir:target").fatal
@@ -281,6 +299,7 @@ class TestOwnFlags:
         assert not os.path.samefile(images / "folder" / layer, images / "copied" / layer)
         assert os.path.samefile(images / "folder" / layer, images / "linked" / layer)
 
+    @pytest.mark.uses("docker-archive")
     def test_link_is_refused_where_it_means_nothing(self, run, images):
         assert "link" in run("copy", "--link", "dir:folder", "docker-archive:t.tar:x:1").fatal
 
@@ -292,6 +311,7 @@ class TestOwnFlags:
     def test_wrong_number_is_refused(self, run, images, number):
         assert run("copy", "--image-parallel-copies", number, "dir:folder", "dir:target").code == 1
 
+    @pytest.mark.uses("oci", "gzip")
     def test_option_of_a_transport_is_given(self, run, images):
         assert run("copy", "--dest-opt", "compress=true", "oci:layout:plain", "dir:target").code == 0
         assert "gzip" in json.loads(_manifest())["layers"][0]["mediaType"]
@@ -303,6 +323,7 @@ class TestOwnFlags:
 
 
 class TestCompression:
+    @pytest.mark.uses("oci", "docker-archive", "gzip", "zstd")
     @pytest.mark.parametrize("wanted", ["gzip", "zstd"])
     @pytest.mark.parametrize("source", ["oci:layout:v1", "oci:layout:plain", "oci:layout:zstd", "dir:folder"])
     def test_layers_are_compressed_as_asked(self, run, images, source, wanted):
@@ -313,18 +334,21 @@ class TestCompression:
         assert all(kind.endswith((wanted, f"tar.{wanted}")) for kind in types)
         assert run("copy", "dir:target", "docker-archive:check.tar:x:1").code == 0
 
+    @pytest.mark.uses("oci", "gzip", "zstd")
     @pytest.mark.parametrize("source", ["oci:layout:v1", "oci:layout:zstd", "dir:folder"])
     def test_layers_are_decompressed_for_a_folder_if_asked(self, run, images, source):
         assert run("copy", "--dest-decompress", source, "dir:target").code == 0
         for tar in oci_image().tars:
             assert (images / "target" / digest_of(tar).encoded).read_bytes() == tar
 
+    @pytest.mark.uses("oci", "gzip")
     def test_layers_are_compressed_for_a_layout_unless_asked(self, run, images):
         assert run("copy", "oci:layout:plain", "oci:a:x").code == 0
         assert run("copy", "--dest-oci-accept-uncompressed-layers", "oci:layout:plain", "oci:b:x").code == 0
         assert "gzip" in run("inspect", "--raw", "oci:a:x").out
         assert "gzip" not in run("inspect", "--raw", "oci:b:x").out
 
+    @pytest.mark.uses("oci")
     def test_flags_for_folders_only_warn_elsewhere(self, run, images):
         outcome = run("copy", "--dest-compress", "oci:layout:v1", "oci:target:x")
         assert outcome.code == 0
@@ -338,6 +362,7 @@ class TestCompression:
         assert outcome.code in (0, 1)
         assert "Traceback" not in outcome.err
 
+    @pytest.mark.uses("oci")
     def test_preserved_digests_are_preserved_or_refused(self, run, images):
         assert run("copy", "--preserve-digests", "oci:layout:plain", "oci:target:x").code == 0
         assert run("inspect", "--raw", "oci:target:x").out.encode() == oci_image(compression="").manifest
@@ -400,6 +425,7 @@ def test_foreign_layer_that_is_nowhere_is_told(run, images):
     assert not (images / "t.tar").exists()
 
 
+@pytest.mark.uses("oci-archive", "docker-archive", "gzip")
 @pytest.mark.parametrize("destination", ["oci-archive:/dev/stdout:x", "docker-archive:/dev/fd/1:x:1"])
 def test_archive_on_standard_output_has_no_lines_among_its_bytes(images, destination):
     args = [sys.executable, "-m", "transship", "copy", "--insecure-policy", "dir:folder", destination]
@@ -410,6 +436,7 @@ def test_archive_on_standard_output_has_no_lines_among_its_bytes(images, destina
     assert Path("piped.tar").read_bytes() == Path("quiet.tar").read_bytes()
 
 
+@pytest.mark.uses("oci-archive")
 @pytest.mark.parametrize("other", ["archive.tar:y", "link/archive.tar:y", "./archive.tar:x"])
 def test_archive_cannot_be_written_twice_at_once(run, images, other):
     os.remove("archive.tar")
@@ -432,6 +459,7 @@ def test_index_that_names_an_image_by_sha512_stays_as_it_is(run, images):
     assert _manifest() == index
 
 
+@pytest.mark.uses("oci", "gzip")
 @pytest.mark.parametrize(("flag", "ending"), [("--dest-decompress", ".tar"), ("--dest-compress", ".tar+gzip")])
 def test_compression_does_not_depend_on_what_was_in_the_folder(run, images, flag, ending):
     for source in ("oci:layout:v1", "oci:layout:plain"):
@@ -458,6 +486,7 @@ def test_bars_leave_nothing_but_whole_lines_on_the_screen(images, number_of_laye
     assert all(re.fullmatch(r"Copying (blob|config) [0-9a-f]{12}", line) for line in done)
 
 
+@pytest.mark.uses("docker")
 def test_ctrl_c_takes_the_bars_off_the_screen(images):
     with Registry() as registry:
         registry.put_image("app", "v1", _image_of_layers(3, size=400_000))

@@ -20,6 +20,7 @@ def told(outcome):
     return [json.loads(line) for line in outcome.err.splitlines()]
 
 
+@pytest.mark.uses("oci")
 @pytest.mark.parametrize("flag", [["--log-format", "json"], ["--log-format=json"]])
 @pytest.mark.parametrize("is_first", [True, False])
 def test_failure_is_one_object(run, images, flag, is_first):
@@ -45,6 +46,7 @@ def test_wrong_command_line_is_one_object_too(run, images, args, error):
     assert (line["level"], line["error"], line["exit_code"]) == ("fatal", error, 1)
 
 
+@pytest.mark.uses("dir", "docker")
 def test_refusal_of_a_registry_has_status_and_code(run, registry):
     image = f"docker://{registry.host}/app"
     outcome = run("--log-format=json", "copy", "--src-tls-verify=false", f"{image}:none", "dir:nowhere")
@@ -61,6 +63,7 @@ def test_refusal_of_a_registry_has_status_and_code(run, registry):
     assert line["url"] == f"http://{registry.host}/v2/app/manifests/none"
 
 
+@pytest.mark.uses("docker")
 def test_failures_of_several_images_are_objects(run, images, registry):
     images = [f"docker://{registry.host}/app:{tag}" for tag in ("none", "v1", "neither")]
     outcome = run("inspect", "--tls-verify=false", "--log-format=json", "--format={{.Digest}}", *images)
@@ -75,6 +78,7 @@ def test_warnings_are_objects(run, images):
     assert first["level"] == "warning"
 
 
+@pytest.mark.uses("docker")
 @pytest.mark.parametrize(("flag", "auth"), [("--creds=u:hunter2", "basic"), ("--registry-token=hunter2", "bearer")])
 def test_secrets_stay_out(run, flag, auth):
     with Registry(auth=auth, users={"u": "p"}) as registry:

@@ -11,6 +11,8 @@ from transship.testing.images import oci_image, oci_index
 from transship.testing.registry import Registry
 from transship.testing.writers import write_oci_layout
 
+pytestmark = pytest.mark.uses("oci", "docker")
+
 _KINDS = {
     "ping": r"/v2/",
     "tags": r"/v2/.+/tags/list",
@@ -54,6 +56,7 @@ def requests_of(registry: Registry) -> Counter[str]:
     return Counter(f"{request.method} {kind_of(request.path)}" for request in registry.requests)
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize(
     ("command", "most"),
     [

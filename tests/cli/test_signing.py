@@ -14,6 +14,8 @@ from transship.cli.application import Application
 from transship.cli.signing import ask_passphrase, read_passphrase
 from transship.errors import SignatureError, TransshipError
 
+pytestmark = pytest.mark.uses("dir", "oci")
+
 IDENTITY = "example.com/app:1.0"
 
 

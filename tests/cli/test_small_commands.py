@@ -24,6 +24,7 @@ def _skopeo(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 class TestInspect:
+    @pytest.mark.uses("dir", "oci", "docker-archive")
     @pytest.mark.interop
     @pytest.mark.parametrize("source", SOURCES)
     @pytest.mark.parametrize("flags", [[], ["--config"], ["--raw"], ["--config", "--raw"], ["--format", "{{.Digest}}"]])
@@ -37,18 +38,22 @@ class TestInspect:
         else:
             assert shown == expected
 
+    @pytest.mark.uses("oci")
     def test_raw_manifest_is_byte_for_byte(self, run, images):
         assert run("inspect", "--raw", "oci:layout:index").out.encode() == oci_index().manifest
 
+    @pytest.mark.uses("oci")
     def test_digest_is_of_what_the_reference_names(self, run, images):
         assert json.loads(run("inspect", "oci:layout:index").out)["Digest"] == str(oci_index().digest)
 
+    @pytest.mark.uses("dir")
     @pytest.mark.parametrize(("algorithm", "length"), [("sha256", 64), ("sha384", 96), ("sha512", 128)])
     def test_digest_may_be_of_another_algorithm(self, run, images, algorithm, length):
         digest = json.loads(run("inspect", "--manifest-digest", algorithm, "dir:folder").out)["Digest"]
         assert digest == str(digest_of(schema2_image().manifest, algorithm))
         assert len(digest.partition(":")[2]) == length
 
+    @pytest.mark.uses("dir")
     @pytest.mark.parametrize(
         ("args", "message"),
         [
@@ -85,16 +90,19 @@ class TestInspect:
             assert outcome.code == 1
             assert outcome.fatal
 
+    @pytest.mark.uses("dir", "oci")
     def test_several_are_shown_one_after_another(self, run, images):
         names = ["oci:layout:v1", "dir:folder", "oci:layout:v1"]
         outcome = run("inspect", *names)
         assert (outcome.code, outcome.err) == (0, "")
         assert outcome.out == "".join(run("inspect", name).out for name in names)
 
+    @pytest.mark.uses("oci")
     def test_each_of_several_has_its_line(self, run, images):
         outcome = run("inspect", "--format", "{{.Digest}}", "oci:layout:v1", "oci:layout:index")
         assert outcome.lines == [str(oci_image().digest), str(oci_index().digest)]
 
+    @pytest.mark.uses("dir", "oci")
     def test_all_are_tried_though_one_fails(self, run, images):
         outcome = run("inspect", "-f", "{{.Os}}", "dir:folder", "oci:layout:none", "nowhere:x", "oci:layout:v1")
         assert (outcome.code, outcome.lines) == (1, ["linux", "linux"])
@@ -109,31 +117,37 @@ class TestInspect:
 
 
 class TestListTags:
+    @pytest.mark.uses("oci")
     def test_digests_are_told_too(self, run, images):
         shown = json.loads(run("list-tags", "--digests", "oci:layout").out)
         assert shown["Tags"] == json.loads(run("list-tags", "oci:layout").out)["Tags"]
         assert list(shown["Digests"]) == shown["Tags"]
         assert shown["Digests"]["index"] == str(oci_index().digest)
 
+    @pytest.mark.uses("oci", "oci-archive")
     def test_digests_are_those_of_an_archive_too(self, run, images):
         assert run("copy", "oci:layout:v1", "oci-archive:a.tar:x").code == 0
         shown = json.loads(run("list-tags", "--digests", "oci-archive:a.tar").out)
         assert shown["Digests"] == {"x": str(oci_image().digest)}
 
+    @pytest.mark.uses("dir", "docker-archive")
     @pytest.mark.parametrize("place", ["docker-archive:archive.tar", "dir:folder"])
     def test_digests_that_nobody_knows_are_not_told(self, run, images, place):
         outcome = run("list-tags", "--digests", place)
         assert outcome.code == 1
         assert "does not tell the digests" in outcome.fatal
 
+    @pytest.mark.uses("oci")
     def test_tags_are_listed_in_stored_order(self, run, images):
         assert json.loads(run("list-tags", "oci:layout").out) == {"Tags": ["v1", "plain", "zstd", "index"]}
 
+    @pytest.mark.uses("docker-archive")
     @pytest.mark.interop
     def test_archive_is_listed_as_skopeo_does(self, run, images):
         shown = run("list-tags", "docker-archive:archive.tar").out
         assert shown == _skopeo("list-tags", "docker-archive:archive.tar").stdout
 
+    @pytest.mark.uses("dir", "oci")
     @pytest.mark.parametrize(
         ("place", "message"),
         [
@@ -151,6 +165,7 @@ class TestListTags:
 
 
 class TestDelete:
+    @pytest.mark.uses("dir", "oci")
     def test_image_goes_with_what_only_it_needs(self, run, images):
         before = len(list((images / "layout").rglob("*")))
         outcome = run("delete", "oci:layout:zstd")
@@ -160,6 +175,7 @@ class TestDelete:
         for name in ("v1", "plain"):
             assert run("copy", f"oci:layout:{name}", f"dir:check-{name}").code == 0
 
+    @pytest.mark.uses("dir", "oci", "docker-archive")
     @pytest.mark.parametrize(
         ("image", "code", "message"),
         [
@@ -174,21 +190,25 @@ class TestDelete:
         assert outcome.code == code
         assert message in outcome.fatal
 
+    @pytest.mark.uses("oci")
     def test_several_go_at_once(self, run, images):
         assert run("delete", "oci:layout:zstd", "oci:layout:v1").code == 0
         assert json.loads(run("list-tags", "oci:layout").out)["Tags"] == ["plain", "index"]
 
+    @pytest.mark.uses("oci")
     def test_the_others_go_though_one_is_not_there(self, run, images):
         outcome = run("delete", "oci:layout:zstd", "oci:layout:none", "dir:folder", "oci:layout:v1")
         assert outcome.code == 1
         assert outcome.fatal == "2 of 4 images failed"
         assert json.loads(run("list-tags", "oci:layout").out)["Tags"] == ["plain", "index"]
 
+    @pytest.mark.uses("oci")
     def test_wrong_flag_stops_all(self, run, images):
         outcome = run("delete", "--creds", "", "oci:layout:zstd", "oci:layout:v1")
         assert outcome.fatal == "credentials can't be empty"
         assert len(json.loads(run("list-tags", "oci:layout").out)["Tags"]) == 4
 
+    @pytest.mark.uses("oci")
     def test_tag_goes_and_the_image_stays(self, run, images):
         before = sorted((images / "layout" / "blobs").rglob("*"))
         assert run("delete", "--tag-only", "oci:layout:v1").code == 0
@@ -196,6 +216,7 @@ class TestDelete:
         assert sorted((images / "layout" / "blobs").rglob("*")) == before
         assert run("inspect", "--raw", "oci:layout:@0").out.encode() == oci_image().manifest
 
+    @pytest.mark.uses("dir", "oci", "oci-archive")
     @pytest.mark.parametrize(
         ("image", "code", "message"),
         [
@@ -237,6 +258,7 @@ class TestManifestDigest:
 
 
 class TestLayers:
+    @pytest.mark.uses("dir", "oci")
     def test_layers_and_config_land_in_a_new_folder(self, run, images):
         outcome = run("layers", "oci:layout:v1")
         assert outcome.code == 0
@@ -245,6 +267,7 @@ class TestLayers:
         assert {path.name for path in folder.iterdir()} >= {digest.encoded for digest in oci_image().blobs}
         assert (folder / "manifest.json").read_bytes() == oci_image().manifest
 
+    @pytest.mark.uses("dir", "oci")
     def test_only_the_named_ones_are_fetched(self, run, images):
         digest = json.loads(oci_image().manifest)["layers"][1]["digest"]
         assert run("layers", "oci:layout:v1", digest).code == 0
@@ -273,18 +296,21 @@ class TestPlugins:
         assert lines[0].split() == ["KIND", "NAME", "DISTRIBUTION", "VERSION", "LOADED"]
         assert len(lines) == 1 + len(json.loads(run("plugins", "--json").out))
 
+    @pytest.mark.uses("oci")
     def test_transport_is_shown_with_what_it_can_and_its_options(self, run):
         facts = json.loads(run("plugins", "show", "transports", "oci", "--json").out)
         assert facts["can"] == ["read", "write", "delete", "delete tags", "list tags", "list digests"]
         assert {"link", "shared-blob-dir"} <= set(facts["options"])
         assert facts["distribution"] == f"transship-oci {__version__}"
 
+    @pytest.mark.uses("openpgp")
     def test_mechanism_is_shown_with_what_it_verifies_and_how_it_signs(self, run):
         facts = json.loads(run("plugins", "show", "signatures", "openpgp", "--json").out)
         assert facts["can"] == ["verify", "sign"]
         assert facts["policy requirements"] == ["signedBy"]
         assert facts["ways to sign"]
 
+    @pytest.mark.uses("dask")
     def test_executor_is_shown_with_where_it_runs(self, run):
         assert json.loads(run("plugins", "show", "executor", "threads", "--json").out)["runs jobs"] == "in this process"
         assert json.loads(run("plugins", "show", "executor", "dask", "--json").out)["runs jobs"] == "elsewhere"
@@ -292,10 +318,11 @@ class TestPlugins:
     @pytest.mark.parametrize(
         "words",
         [
-            ["compressions", "zstd"],
-            ["compression", "gzip"],
+            pytest.param(["compressions", "zstd"], marks=pytest.mark.uses("zstd")),
+            pytest.param(["compression", "gzip"], marks=pytest.mark.uses("gzip")),
+            pytest.param(["signatures", "sigstore"], marks=pytest.mark.uses("sigstore")),
+            ["compression", "bzip2"],
             ["commands", "copy"],
-            ["signatures", "sigstore"],
             ["executors", "threads"],
         ],
     )
@@ -357,6 +384,7 @@ class TestPlugins:
 
 
 class TestPolicy:
+    @pytest.mark.uses("dir")
     def test_first_policy_is_written_and_can_be_read(self, run, images):
         outcome = run("--policy", "sub/policy.json", "policy", "init", policy=True)
         assert outcome.code == 0

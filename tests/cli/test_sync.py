@@ -21,6 +21,8 @@ from transship.testing.images import docker_list, oci_image, oci_index, schema2_
 from transship.testing.registry import Fault, Registry
 from transship.testing.writers import write_dir, write_oci_layout
 
+pytestmark = pytest.mark.uses("dir", "docker")
+
 INSECURE = ("--src-tls-verify=false", "--dest-tls-verify=false")
 
 
@@ -108,6 +110,7 @@ def test_a_layer_of_several_images_is_read_once(sync, registry):
         assert len(requests(registry, "GET", str(digest))) == 1
 
 
+@pytest.mark.uses("oci")
 @pytest.mark.parametrize("dest", ["docker", "oci"])
 def test_a_layer_of_several_images_is_written_once(sync, registry, dest, tmp_path):
     with Registry() as other:
@@ -365,6 +368,7 @@ class Elsewhere(ExecutorFactory, Executor):
         return [self]
 
 
+@pytest.mark.uses("oci")
 def test_disabled_plugins_are_disabled_elsewhere(sync, tmp_path, monkeypatch):
     original = Application.__init__
 
@@ -682,6 +686,7 @@ class TestLocalSources:
         (tmp_path / "empty").mkdir()
         assert sync(src="dir", dest="docker", source=source, to="localhost:1").fatal == fatal
 
+    @pytest.mark.uses("oci")
     def test_layouts(self, sync, tmp_path):
         write_oci_layout({"v1": image(1), "example.com/team/app:v2": image(2)}, tmp_path / "layout")
         with Registry() as other:
@@ -689,6 +694,7 @@ class TestLocalSources:
             assert set(other.tags["x/layout"]) == {"v1"}
             assert set(other.tags["x/app"]) == {"v2"}
 
+    @pytest.mark.uses("oci")
     def test_layouts_at_both_ends(self, sync, tmp_path):
         write_oci_layout({"v1": image(1), "v2": image(2)}, tmp_path / "layout")
         assert sync(src="oci", dest="oci", source="layout", to="copy").code == 0
@@ -778,6 +784,7 @@ class TestPruning:
             "application:v9",
         ]
 
+    @pytest.mark.uses("oci")
     def test_removes_names_from_a_layout(self, sync, registry, tmp_path):
         registry.put_image("other", "v9", image(5))
         assert sync(dest="oci", to="layout").code == 0
@@ -790,6 +797,7 @@ class TestPruning:
         }
         assert names == {"app:v0", "app:v2", "other:v9"}
 
+    @pytest.mark.uses("oci")
     def test_names_in_a_layout_that_are_no_tags_are_left_alone(self, sync, registry, tmp_path):
         args = ("--dest-name", "{tag}")
         assert sync(dest="oci", source=f"{registry.host}/team/app:v2", to="layout").code == 0
@@ -811,6 +819,7 @@ class TestPruning:
             assert "cannot be deleted alone" in outcome.fatal
             assert {"stable", "v1-x"} <= set(other.tags["app"])
 
+    @pytest.mark.uses("oci")
     @pytest.mark.parametrize("dest", ["dir", "docker", "oci"])
     def test_a_destination_that_is_not_there_yet_has_nothing_to_remove(self, sync, registry, dest):
         to = f"{registry.host}/mirror" if dest == "docker" else "out"

@@ -12,6 +12,8 @@ from transship.image.digest import digest_of
 from transship.testing.images import oci_image
 from transship.testing.writers import write_oci_layout
 
+pytestmark = pytest.mark.uses("oci")
+
 EVIL = "\x1b[2J \x9b31m \x7f \x07 \u202e \r"
 COMMANDS = {
     "inspect": ["inspect", "oci:layout:v1"],

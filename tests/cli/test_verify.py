@@ -10,6 +10,8 @@ import pytest
 
 from transship.cli.application import Application
 
+pytestmark = pytest.mark.uses("dir", "oci")
+
 IDENTITY = "example.com/app:1.0"
 
 

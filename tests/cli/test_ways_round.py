@@ -17,6 +17,8 @@ from transship.testing.registry import Registry
 from transship.testing.writers import write_dir, write_oci_archive, write_oci_layout
 from transship.verification import verify_image
 
+pytestmark = pytest.mark.uses("dir", "oci", "oci-archive")
+
 ACCEPT = {"type": "insecureAcceptAnything"}
 REJECT = {"type": "reject"}
 
@@ -99,6 +101,7 @@ class TestDestinations:
         write_oci_archive({"old": oci_image(compression="zstd")}, images / "out" / "oci.tar")
         return images / "out"
 
+    @pytest.mark.uses("docker-archive")
     @pytest.mark.parametrize("source", SOURCES)
     @pytest.mark.parametrize("destination", FILES)
     def test_of_files_stay_as_they_are(self, run, there, source, destination):
@@ -109,6 +112,7 @@ class TestDestinations:
         assert "Source image rejected" in outcome.err
         assert state_of(there) == before
 
+    @pytest.mark.uses("docker")
     @pytest.mark.parametrize("flags", [[], ["--all"], ["--multi-arch=index-only"], ["--sign-identity=example.com/a:1"]])
     def test_registries_are_sent_nothing(self, run, there, flags):
         (there.parent / "policy.json").write_text(json.dumps({"default": [REJECT]}))

@@ -23,6 +23,8 @@ from transship.policy.requirements import AcceptAnything, Reject
 from transship.testing.images import oci_image, oci_index
 from transship.testing.writers import write_oci_layout
 
+pytestmark = pytest.mark.uses("oci")
+
 
 @pytest.fixture
 def layout(tmp_path, monkeypatch):
@@ -61,11 +63,13 @@ def test_platform_of_an_index_is_asked_for(layout):
     assert found.digest() == oci_index().digest
 
 
+@pytest.mark.uses("dir")
 def test_results_come_in_the_order_of_the_destinations(layout):
     results = copy_to_all("oci:layout:v1", ["dir:a", "oci:b:x", "dir:c"], policy=ACCEPT_ALL)
     assert [result.destination.partition(":")[2][:1] for result in results] == ["a", "b", "c"]
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize(
     ("policy", "error"),
     [
@@ -80,6 +84,7 @@ def test_policy_is_asked(layout, policy, error):
     assert not (layout / "target").exists()
 
 
+@pytest.mark.uses("dir", "docker-archive")
 @pytest.mark.parametrize(
     ("action", "error"),
     [
@@ -101,6 +106,7 @@ def test_failures_are_errors_of_transship(layout, action, error):
         action()
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize("options", [{"nonsense": "x"}, {"link": "maybe"}])
 def test_options_that_a_transport_does_not_have_are_refused(layout, options):
     manager = PluginManager()

@@ -51,6 +51,7 @@ def test_almost_is_not_enough(manager, head):
     assert detect(manager, head) is None
 
 
+@pytest.mark.uses("gzip", "zstd")
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("size", [1, 7, 8, 1000, 10**6])
 def test_bytes_are_decompressed_however_they_are_cut(manager, name, size):

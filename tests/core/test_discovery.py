@@ -121,6 +121,7 @@ def test_transports_that_do_not_exist_here_are_refused_by_name(name):
         PluginManager().parse_reference(f"{name}:image")
 
 
+@pytest.mark.uses("oci")
 @pytest.mark.parametrize("source", ["import a_module_that_is_nowhere", "1/0", "def f(:"])
 def test_broken_plugin_is_named_with_its_distribution(site, source):
     site.add("transship-broken", source, "broken")
@@ -132,6 +133,7 @@ def test_broken_plugin_is_named_with_its_distribution(site, source):
     assert manager.transport("oci").name == "oci"
 
 
+@pytest.mark.uses("oci")
 def test_hook_that_raises_is_named_each_time_and_stops_nobody_else(site):
     source = (
         "from transship import hookimpl\n@hookimpl\ndef transship_transports():\n    raise RuntimeError('no luck')\n"
@@ -144,6 +146,7 @@ def test_hook_that_raises_is_named_each_time_and_stops_nobody_else(site):
         assert manager.transport("oci").name == "oci"
 
 
+@pytest.mark.uses("oci")
 def test_broken_plugin_in_the_process_stops_only_what_nobody_else_offers():
     class Broken:
         @hookimpl
@@ -158,6 +161,7 @@ def test_broken_plugin_in_the_process_stops_only_what_nobody_else_offers():
         manager.transport("memory")
 
 
+@pytest.mark.uses("oci")
 def test_name_that_two_distributions_declare_names_both(site):
     site.add_transport("transship-one", "twice")
     site.add_transport("transship-two", "twice")
@@ -200,6 +204,7 @@ def _raise(error: Exception) -> None:
     raise error
 
 
+@pytest.mark.uses("oci")
 def test_plugin_for_other_hooks_stops_nobody_else(site):
     site.add("transship-future", f"transship_hook_version = {HOOK_VERSION + 1}", "future")
     manager = PluginManager()
@@ -252,6 +257,7 @@ def test_plugin_that_wants_an_argument_which_its_hook_lacks_is_named_and_refused
     assert "added_later" in str(error)
 
 
+@pytest.mark.uses("oci")
 def test_misspelt_hook_is_refused(site):
     site.add("transship-typo", "from transship import hookimpl\n@hookimpl\ndef transship_transport(): pass\n", "typo")
     manager = PluginManager()
@@ -260,6 +266,7 @@ def test_misspelt_hook_is_refused(site):
     assert manager.transport("oci").name == "oci"
 
 
+@pytest.mark.uses("oci")
 def test_misspelt_hook_of_a_plugin_in_the_process_is_refused_when_it_is_registered():
     class Typo:
         @hookimpl
@@ -310,6 +317,7 @@ def test_two_names_may_lead_to_one_module(site):
     assert manager.transport("right").name == "right"
 
 
+@pytest.mark.uses("oci")
 def test_entry_point_does_not_take_the_name_of_another(site):
     site.add_transport("transship-greedy", "greedy", offers=("greedy", "oci"))
     manager = PluginManager()
@@ -317,6 +325,7 @@ def test_entry_point_does_not_take_the_name_of_another(site):
     assert type(manager.transport("oci")).__module__ == "transship_oci.transport"
 
 
+@pytest.mark.uses("gzip")
 def test_same_name_may_be_of_two_kinds():
     class Gzip(MemoryTransport):
         pass
@@ -360,6 +369,7 @@ def test_disabled_plugin_is_not_there(disabled):
     assert manager.transport("other").name == "other"
 
 
+@pytest.mark.uses("gzip")
 def test_disabled_kind_and_name_leaves_other_kinds():
     manager = PluginManager(disabled=["transports:gzip"])
     assert manager.compression("gzip").name == "gzip"
@@ -437,6 +447,7 @@ def test_many_threads_get_the_same_plugin(site):
     assert len(set(map(id, found))) == 1
 
 
+@pytest.mark.uses("oci")
 def test_reference_loads_only_the_plugin_that_it_names():
     code = (
         "import sys\n"

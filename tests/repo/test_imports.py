@@ -11,6 +11,8 @@ from transship.testing.images import oci_image, schema2_image
 from transship.testing.registry import Registry
 from transship.testing.writers import write_dir, write_docker_archive, write_oci_layout
 
+pytestmark = pytest.mark.uses("dir", "docker", "docker-archive", "gzip", "oci")
+
 _CODE = """
 import sys
 sys.argv = ["transship", *sys.argv[1:]]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from environments import Environment
 
 from transship.testing.images import oci_image
 from transship.testing.writers import write_oci_layout
 
 ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.uses("oci")
 
 
 def test_core_and_one_transport_alone_copy_an_image(tmp_path):

@@ -18,6 +18,8 @@ from transship.testing.writers import write_dir
 ROOT = Path(__file__).parents[2]
 IMAGE = oci_image(compression="")
 
+pytestmark = pytest.mark.uses("dir")
+
 
 class Workplace:
     """A fresh environment of the core and one transport, from wheels, and plugins that were begun and installed there.

@@ -157,6 +157,7 @@ def test_layer_that_an_image_has_twice_is_copied_once(memory):
     assert len(source.reads) == len(set(source.reads)) == len(image.blobs)
 
 
+@pytest.mark.uses("gzip")
 @pytest.mark.parametrize("schema1_first", [True, False])
 def test_layer_that_one_image_needs_the_diff_id_of_may_be_in_others(memory, schema1_first):
     images = sorted((schema1_image(), schema2_image()), key=lambda image: image.config is not None)
@@ -185,6 +186,7 @@ class TestSeveralDestinations:
             assert target.blobs == image.all_blobs
             assert target.log[-2:] == ["commit", "close"]
 
+    @pytest.mark.uses("gzip")
     @pytest.mark.parametrize("traits", [(COMPRESS, COMPRESS), (DECOMPRESS, DECOMPRESS), (DECOMPRESS, COMPRESS)])
     def test_layers_are_changed_for_each_without_waiting_for_each_other_forever(
         self, memory, in_time, traits, monkeypatch
@@ -325,6 +327,7 @@ class TestFailures:
         assert (caught.value.operation, caught.value.side) == ("commit", "destination")
         assert target.log[-1] == "close"
 
+    @pytest.mark.uses("oci")
     def test_source_that_is_not_there_is_not_found(self, memory):
         with pytest.raises(TransshipError) as caught:
             copy("oci:nowhere:x", "memory:target", manager=memory.manager, insecure_policy=True)
@@ -543,6 +546,7 @@ class TestEnding:
         assert isinstance(caught.value.__cause__, ContentMismatchError)
         assert len(source.reads) == len(set(source.reads))
 
+    @pytest.mark.uses("gzip")
     def test_no_thread_is_left(self, memory, in_time):
         before = threading.active_count()
         memory.place("source", big_image(2, compressed=True))

@@ -527,6 +527,7 @@ class TestSigning:
         assert (made.mechanism, made.identity, made.digest) == ("seal", "example.org/team/app:2.0", image.digest)
         assert target.log[-3:] == ["signatures", "commit", "close"]
 
+    @pytest.mark.uses("gzip")
     def test_signature_is_over_the_manifest_as_it_was_written(self, sealing):
         sealing.place(IMAGE, oci_image(compression=""))
         target = sealing.place("example.org/app:1", traits=DestinationTraits(compression=LayerCompression.COMPRESS))

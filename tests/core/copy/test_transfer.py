@@ -17,6 +17,8 @@ from transship.plugin.signature import SIMPLE_SIGNING, Signature
 from transship.plugin.transport import DestinationTraits, LayerCompression
 from transship.testing.images import image_with_foreign_layer, oci_image, schema2_image
 
+pytestmark = pytest.mark.uses("gzip")
+
 COMPRESS = DestinationTraits(compression=LayerCompression.COMPRESS)
 ZSTD = CopyOptions(compress_format="zstd", force_compress_format=True)
 
@@ -46,6 +48,7 @@ def layers_of(place):
     return json.loads(place.manifests[-1][0])["layers"]
 
 
+@pytest.mark.uses("zstd")
 @pytest.mark.parametrize(
     ("image", "options", "media_type"),
     [
@@ -76,6 +79,7 @@ def test_source_is_not_read_again(memory, target, copied):
     assert source.reads == [digest_of(image.config)]
 
 
+@pytest.mark.uses("zstd")
 def test_format_that_was_asked_for_finds_what_became_of_a_compressed_layer(target, copied):
     image = oci_image()
     copied(image, options=ZSTD)
@@ -84,6 +88,7 @@ def test_format_that_was_asked_for_finds_what_became_of_a_compressed_layer(targe
     assert copied(image, options=ZSTD._replace(force_compress_format=False)).blobs_written == 0
 
 
+@pytest.mark.uses("zstd")
 def test_layer_that_is_there_as_it_is_goes_before_its_variants(target, copied):
     image = oci_image()
     copied(image, options=ZSTD)
@@ -103,6 +108,7 @@ def test_what_is_noted_is_true(target, copied, image):
         assert digest_of(gzip.decompress(data)) == uncompressed
 
 
+@pytest.mark.uses("zstd")
 @pytest.mark.parametrize("image", [oci_image(), oci_image(compression="zstd"), schema2_image()])
 @pytest.mark.parametrize("compression", LayerCompression)
 def test_nothing_is_noted_of_layers_that_were_not_compressed_here(target, copied, image, compression):
@@ -130,6 +136,7 @@ def test_blob_that_is_gone_is_written_again(target, copied):
     assert target.manifests[0] == target.manifests[1]
 
 
+@pytest.mark.uses("zstd")
 @pytest.mark.parametrize(
     "options",
     [
@@ -147,6 +154,7 @@ def test_what_was_made_otherwise_does_not_count(target, copied, image, options):
     assert not there & {digest for digest in target.blobs if str(digest) in str(layers_of(target))}
 
 
+@pytest.mark.uses("zstd")
 def test_docker_manifest_never_gets_what_it_has_no_word_for(target, copied):
     image = schema2_image(compression="")
     copied(image, options=CopyOptions(compress_format="zstd"))
@@ -180,6 +188,7 @@ def test_who_signs_relies_on_no_memory(target, copied):
     assert "variant?" not in target.log
 
 
+@pytest.mark.uses("zstd")
 @pytest.mark.parametrize("options", [CopyOptions(), CopyOptions(compress_format="zstd")])
 @pytest.mark.parametrize("compression", [LayerCompression.KEEP, LayerCompression.DECOMPRESS])
 def test_destination_that_does_not_compress_is_not_asked(target, copied, options, compression):

@@ -147,6 +147,7 @@ def test_scope_that_applied_is_told():
     assert (verdict.accepted, str(verdict.scope)) == (True, 'oci "/image"')
 
 
+@pytest.mark.uses("oci")
 @pytest.mark.parametrize("scope", ["relative", "/", "/a/../b", "/a/"])
 def test_scope_that_can_never_match_is_refused(scope):
     policy = Policy((AcceptAnything(),), {"oci": {scope: (Reject(),)}})
@@ -154,6 +155,7 @@ def test_scope_that_can_never_match_is_refused(scope):
         require_valid_scopes(policy, PluginManager().transport("oci"))
 
 
+@pytest.mark.uses("oci")
 @pytest.mark.parametrize("scope", ["", "/a", "/a/b"])
 def test_scope_that_can_match_is_accepted(scope):
     policy = Policy((), {"oci": {scope: ()}, "elsewhere": {"relative": ()}})
@@ -171,6 +173,7 @@ REGISTRY_SCOPES = (
 )
 
 
+@pytest.mark.uses("docker")
 @pytest.mark.parametrize("position", range(len(REGISTRY_SCOPES)))
 def test_scopes_of_a_registry_go_from_the_tag_to_the_transport(position):
     """The narrowest that is there applies, whatever broader ones say."""
@@ -181,6 +184,7 @@ def test_scopes_of_a_registry_go_from_the_tag_to_the_transport(position):
     assert (scope.name, type(requirement)) == (there[0], AcceptAnything)
 
 
+@pytest.mark.uses("docker")
 @pytest.mark.parametrize(
     ("text", "scope"),
     [
@@ -201,6 +205,7 @@ def test_scope_that_is_not_the_images_does_not_apply(text, scope):
     assert str(Policy((), {"docker": {scope: (AcceptAnything(),)}}).scope_of(reference)[0]) == "default"
 
 
+@pytest.mark.uses("docker")
 @pytest.mark.parametrize(
     ("text", "scope"),
     [
@@ -218,6 +223,7 @@ def test_scope_of_an_image_in_a_registry_is_normalised(text, scope):
     assert Policy((), {"docker": {scope: (AcceptAnything(),)}}).scope_of(reference)[0] == Scope("docker", scope)
 
 
+@pytest.mark.uses("dir", "oci", "oci-archive")
 @pytest.mark.parametrize("transport", ["dir", "oci", "oci-archive"])
 def test_scopes_of_paths_are_the_path_without_links_and_its_parents(transport, tmp_path):
     (tmp_path / "real").mkdir()
@@ -230,6 +236,7 @@ def test_scopes_of_paths_are_the_path_without_links_and_its_parents(transport, t
         assert policy.scope_of(reference)[0] == Scope(transport, there[0])
 
 
+@pytest.mark.uses("docker-archive")
 def test_docker_archive_has_only_the_whole_transport(tmp_path):
     _, reference = PluginManager().parse_reference(f"docker-archive:{tmp_path}/a.tar:example.com/app:1")
     scopes = {str(tmp_path): (AcceptAnything(),), "example.com/app:1": (AcceptAnything(),), "": (Reject(),)}

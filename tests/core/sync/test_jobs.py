@@ -46,6 +46,7 @@ def test_a_job_can_be_pickled():
     assert pickle.loads(pickle.dumps(job)) == job  # noqa: S301 - our own
 
 
+@pytest.mark.uses("dir", "oci")
 def test_a_job_says_what_came_of_it(workplace, layout):
     outcome, _ = run_job(job_in(layout), workplace, lambda event: None)
     image = oci_image()
@@ -53,12 +54,14 @@ def test_a_job_says_what_came_of_it(workplace, layout):
     assert outcome.bytes_written == sum(map(len, image.blobs.values()))
 
 
+@pytest.mark.uses("dir", "oci")
 def test_to_run_a_job_twice_does_no_harm(workplace, layout):
     job = job_in(layout, updates=True)
     statuses = [run_job(job, workplace, lambda event: None).outcome.status for _ in range(2)]
     assert statuses == [Status.COPIED, Status.SKIPPED]
 
 
+@pytest.mark.uses("dir", "oci")
 def test_a_failure_is_one_line_that_can_be_pickled(workplace, layout):
     result = run_job(job_in(layout, "none"), workplace, lambda event: None)
     assert (result.outcome.status, result.outcome.not_found, "\n" in result.outcome.error) == (
@@ -77,6 +80,7 @@ def test_a_cancelled_job_is_no_failure_of_its_image(layout):
         run_job(job_in(layout), workplace, lambda event: None)
 
 
+@pytest.mark.uses("dir", "oci")
 def test_in_another_process_a_job_tells_what_happened(layout):
     settings = WorkplaceSettings(insecure_policy=True)
     result = run_elsewhere(job_in(layout, updates=True), settings)

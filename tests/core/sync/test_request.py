@@ -22,6 +22,8 @@ from transship.sync.sides import Side, WorkplaceSettings
 from transship.testing.images import oci_image
 from transship.testing.registry import Registry
 
+pytestmark = pytest.mark.uses("docker")
+
 SIDE = Side((("tls-verify", "false"),))
 
 
@@ -97,6 +99,7 @@ class Told(SyncObserver):
         self.statuses.append(outcome.status)
 
 
+@pytest.mark.uses("dir")
 def test_a_program_syncs(registry, tmp_path):
     summary = sync(request_for(registry, f"{tmp_path}/out"), insecure_policy=True)
     assert (summary.synced, summary.groups) == (3, 1)

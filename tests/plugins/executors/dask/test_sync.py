@@ -21,6 +21,8 @@ from transship.testing.images import oci_image
 from transship.testing.registry import Fault, Registry
 from transship.testing.writers import write_oci_layout
 
+pytestmark = pytest.mark.uses("dir", "docker", "oci")
+
 COUNT = 16
 IMAGES = {f"v{number}": oci_image(architecture=f"arch{number}") for number in range(COUNT)}
 INSECURE = ("--src-tls-verify=false", "--dest-tls-verify=false")

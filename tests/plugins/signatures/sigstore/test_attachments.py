@@ -16,6 +16,8 @@ import pytest
 
 from transship.testing.registry import Registry
 
+pytestmark = pytest.mark.uses("dir", "docker")
+
 VECTORS = Path(__file__).parent / "vectors"
 TAG = "sha256-e1f4988bb5e511331fc4b17f112e2a8e1187db0679746c4731d21d7d70c327ee.sig"
 _CONFIGURATION = """\
@@ -125,6 +127,7 @@ def _masked(text: str) -> str:
     return text
 
 
+@pytest.mark.uses("oci")
 def test_attachment_has_the_shape_of_other_programs(signed, run, tmp_path):
     name = f"{signed.removesuffix('v1')}{TAG}"
     code, err = run("copy", "--src-tls-verify=false", f"docker://{name}", f"oci:{tmp_path / 'ours'}:x")

@@ -329,6 +329,7 @@ urllib.request.urlopen(sys.argv[1], timeout=20).read()
 """
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize("mode", ["deviceGrant", "interactive"])
 def test_login_becomes_a_certificate(authority, parameters, provider, fulcio, rekor, tmp_path, mode):
     provider.pending = []
@@ -382,6 +383,7 @@ def logging_in(parameters, provider, fulcio, tmp_path):
         program.communicate(timeout=10)
 
 
+@pytest.mark.uses("dir")
 def test_login_ends_with_the_command_timeout(logging_in):
     program, line = logging_in("--command-timeout", "3s")
     assert "ABCD-EFGH" in line
@@ -390,6 +392,7 @@ def test_login_ends_with_the_command_timeout(logging_in):
     assert "Traceback" not in rest
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_login_can_be_interrupted(logging_in, number, code):
     program, line = logging_in()
@@ -400,6 +403,7 @@ def test_login_can_be_interrupted(logging_in, number, code):
     assert "Traceback" not in rest
 
 
+@pytest.mark.uses("dir")
 def test_how_to_log_in_is_told_in_json(logging_in):
     _, line = logging_in("--log-format", "json")
     assert "ABCD-EFGH" in json.loads(line)["msg"]

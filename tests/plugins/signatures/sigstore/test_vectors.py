@@ -41,6 +41,7 @@ def copied(tmp_path_factory):
     return copy
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize("case", VERDICTS, ids=lambda case: f"{case['image']}-{case['policy']}")
 def test_verdict_is_the_same(case, copied, capsys, monkeypatch):
     monkeypatch.chdir(VECTORS)

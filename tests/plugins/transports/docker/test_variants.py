@@ -18,6 +18,8 @@ from transship.testing.registry import Fault
 from transship.testing.writers import write_docker_archive, write_oci_layout
 from transship_docker import blob_cache
 
+pytestmark = pytest.mark.uses("docker-archive", "gzip")
+
 PLAIN, PACKED = schema2_image(compression=""), oci_image()
 LAYERS = len(PLAIN.tars)
 ZSTD = CopyOptions(compress_format="zstd", force_compress_format=True)
@@ -66,6 +68,7 @@ def mounts(requests):
     return sum(request.method == "POST" and request.status == 201 and "mount" in request.query for request in requests)
 
 
+@pytest.mark.uses("zstd")
 @pytest.mark.parametrize("options", [None, CopyOptions(compress_format="zstd"), CopyOptions(compress_level=1)])
 @pytest.mark.parametrize("forgets", [True, False], ids=["next process", "same process"])
 def test_archive_is_uploaded_once(registry, archive, pushed, options, forgets):
@@ -79,6 +82,7 @@ def test_archive_is_uploaded_once(registry, archive, pushed, options, forgets):
     assert len(registry.blobs["library/b"]) == LAYERS + 1
 
 
+@pytest.mark.uses("oci", "zstd")
 def test_layers_that_have_another_format_already_are_found(archive, layout, pushed):
     first, requests = pushed(layout, "library/a", ZSTD)
     assert uploads(requests) == LAYERS + 1
@@ -88,6 +92,7 @@ def test_layers_that_have_another_format_already_are_found(archive, layout, push
     assert uploads(requests) == LAYERS
 
 
+@pytest.mark.uses("zstd")
 @pytest.mark.parametrize(
     ("options", "settings"),
     [
@@ -166,6 +171,7 @@ def test_processes_that_push_at_the_same_time_make_the_same(registry, archive, p
     assert uploads(requests) == 0
 
 
+@pytest.mark.uses("zstd")
 @pytest.mark.interop
 @pytest.mark.parametrize("options", [CopyOptions(), CopyOptions(compress_format="zstd")], ids=["gzip", "zstd"])
 def test_skopeo_reads_the_same_image_back(distribution, make_context, archive, tmp_path, options):

@@ -15,6 +15,8 @@ from transship.testing.images import oci_image
 from transship.testing.writers import write_oci_layout
 from transship_fsspec import zip_store
 
+pytestmark = pytest.mark.uses("dir", "oci")
+
 LAYER = next(iter(oci_image().blobs))
 
 

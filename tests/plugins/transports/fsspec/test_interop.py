@@ -12,7 +12,7 @@ import pytest
 
 from transship.testing.images import oci_image, oci_index
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.uses("dir", "oci")]
 
 
 def _peer(*command):

@@ -8,12 +8,15 @@ import os
 import subprocess
 import sys
 
+import pytest
 from fsspec.config import conf
 
 from transship.image.digest import digest_of
 from transship.image.media_types import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST
 from transship.testing.images import Image
 from transship.testing.writers import write_oci_layout
+
+pytestmark = pytest.mark.uses("oci")
 
 MIB = 1 << 20
 LARGE = 96 * MIB

@@ -8,6 +8,8 @@ import pytest
 
 from transship.testing.images import oci_image, oci_index
 
+pytestmark = pytest.mark.uses("oci")
+
 
 def _blobs(*images):
     return {str(digest).replace(":", "/") for image in images for digest in _digests(image)}

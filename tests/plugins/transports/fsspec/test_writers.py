@@ -30,6 +30,8 @@ from transship_fsspec.store import ChangedMeanwhileError, Found
 from transship_fsspec.stores import store_to_write
 from transship_fsspec.transport import FsspecTransport
 
+pytestmark = pytest.mark.uses("oci")
+
 WRITERS = 4
 LIMIT = 1 << 20
 
