@@ -73,11 +73,12 @@ class CommandLine:
         return Outcome(code, out.getvalue(), err.getvalue().decode(), tuple(made))
 
     def _files(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        for path in self.folder.rglob("*"):
-            if not path.is_dir():
-                status = path.lstat()
-                state = (status.st_ino, status.st_size, status.st_mtime_ns)
-                yield path.relative_to(self.folder).as_posix(), state
+        for parent, _, names in os.walk(self.folder):
+            for path in (Path(parent, name) for name in names):
+                with contextlib.suppress(FileNotFoundError):  # whatever else runs there may take it away
+                    status = path.lstat()
+                    state = (status.st_ino, status.st_size, status.st_mtime_ns)
+                    yield path.relative_to(self.folder).as_posix(), state
 
 
 @contextlib.contextmanager
