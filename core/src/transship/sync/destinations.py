@@ -28,6 +28,11 @@ class SyncDestination:
         """A destination at which no name is taken yet."""
         return cls(manager, transport, text, ClaimedNames(nested=transport == "dir"))
 
+    @property
+    def layout(self) -> str:
+        """The one place in which all images get names, ``""`` where their names are paths."""
+        return "" if self.transport in _WITH_PATHS else self.text.rstrip(":")
+
     def reference_for(self, image: SourceImage, settings: SourceSettings) -> str:
         """What ``image`` is called there, in full; raises ``TransshipError`` if it cannot be called so."""
         suffix = settings.append_suffix or ""
@@ -36,7 +41,7 @@ class SyncDestination:
         else:
             base = image.scoped_base if settings.scoped else image.base
         if self.transport not in _WITH_PATHS:
-            return self._valid(f"{self.transport}:{self.text.rstrip(':')}:", destination_name("", base, suffix))
+            return self._valid(f"{self.transport}:{self.layout}:", destination_name("", base, suffix))
         name = destination_name(self.text, base, suffix)
         return self._valid(f"{self.transport}:{_WITH_PATHS[self.transport]}", name)
 

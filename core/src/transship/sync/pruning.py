@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from transship.errors import TransshipError, UnsupportedError
+from transship.errors import InvalidReferenceError, TransshipError, UnsupportedError
 from transship.image.digest import Digest
 from transship.places import Place, place
 from transship.plugin.files import reporting, unused_name
@@ -27,19 +27,21 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 class TagPlace:
     """Where the tags of one repository are: the images there are called ``prefix``, a tag and ``suffix``.
 
-    ``prefix`` is a reference as text as far as the colon before the tag.
+    ``prefix`` is a reference as text as far as the colon before the tag. ``layout`` is what the transport calls the one
+    place in which all images of a run get names, ``""`` where their names are paths.
     """
 
     prefix: str
     suffix: str = ""
+    layout: str = ""
 
     @classmethod
-    def of(cls, reference: str, tag: str, suffix: str) -> TagPlace:
+    def of(cls, reference: str, tag: str, suffix: str, layout: str) -> TagPlace:
         """The place of an image that has the name ``tag`` there; raises ``UnsupportedError`` for other names."""
         ending = f":{tag}{suffix}"
         if not reference.endswith(ending):
             raise UnsupportedError(f"--prune needs names that end with the tag, unlike {reference}")
-        return cls(reference.removesuffix(ending) + ":", suffix)
+        return cls(reference.removesuffix(ending) + ":", suffix, layout)
 
     def holds(self, reference: str) -> bool:
         """Whether an image that is called so is one of this place: between prefix and suffix there is a tag."""
@@ -55,11 +57,15 @@ class Wanted:
     references: set[str] = field(default_factory=set)
     places: dict[TagPlace, None] = field(default_factory=dict)
 
-    def add(self, reference: str, image: SourceImage, group: ImageGroup) -> None:
-        """Note an image that is copied; raises ``UnsupportedError`` for names that say nothing of their place."""
+    def add(self, reference: str, image: SourceImage, group: ImageGroup, layout: str) -> None:
+        """Note an image that is copied; raises ``UnsupportedError`` for names that say nothing of their place.
+
+        ``layout`` is as in ``TagPlace``.
+        """
         self.references.add(reference)
         if group.is_listing:
-            self.places[TagPlace.of(reference, image.name.tag, group.settings.append_suffix or "")] = None
+            where = TagPlace.of(reference, image.name.tag, group.settings.append_suffix or "", layout)
+            self.places[where] = None
 
 
 class Pruner:
@@ -136,7 +142,7 @@ class Pruner:
         assert isinstance(transport, DigestLister)  # noqa: S101 - the caller has made sure
         assert isinstance(transport, TagLister)  # noqa: S101 - those who list digests list tags
         listed = transport.list_digests(transport.parse_place(_place_text(where)), self._context).digests
-        return {_name(where, tag): digest for tag, digest in listed.items() if digest is not None}
+        return {self._name(where, tag): digest for tag, digest in listed.items() if digest is not None}
 
     def _listed(self, where: TagPlace) -> Iterator[str]:
         name = where.prefix.partition(":")[0]
@@ -144,18 +150,21 @@ class Pruner:
         if not isinstance(transport, TagLister):
             raise UnsupportedError(f"{name}: what is there cannot be listed, so nothing can be pruned")
         tags = transport.list_tags(transport.parse_place(_place_text(where)), self._context).tags
-        return (_name(where, tag) for tag in tags)
+        return (self._name(where, tag) for tag in tags)
+
+    def _name(self, where: TagPlace, tag: str) -> str:
+        if not where.layout:
+            return f"{where.prefix}{tag}"
+        transport, _, _ = where.prefix.partition(":")
+        try:
+            return str(self._workplace.manager.parse_reference(f"{transport}:{where.layout}:{tag}")[1])
+        except InvalidReferenceError:  # no run has given that name
+            return f"{transport}:{where.layout}:{tag}"
 
 
 def _place_text(where: TagPlace) -> str:
     """What the transport of ``where`` calls the repository, layout or archive."""
-    transport, _, rest = where.prefix.partition(":")
-    return rest.removesuffix(":") if transport == "docker" else rest.partition(":")[0]
-
-
-def _name(where: TagPlace, tag: str) -> str:
-    transport, _, _ = where.prefix.partition(":")
-    return f"{where.prefix}{tag}" if transport == "docker" else f"{transport}:{_place_text(where)}:{tag}"
+    return where.layout or where.prefix.partition(":")[2].removesuffix(":")
 
 
 def _is_folder(reference: str) -> bool:

@@ -183,7 +183,7 @@ def _jobs_of(
         reference = destination.reference_for(image, group.settings)
         is_new = destination.claim(reference, image)
         if wanted is not None:
-            wanted.add(reference, image, group)
+            wanted.add(reference, image, group, destination.layout)
         if not is_new:
             continue
         job = CopyJob(
