@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from fsspec.config import conf
 
+from transship.errors import TransportError
+from transship.plugin.context import Context
 from transship.testing.images import oci_image
 from transship.testing.writers import write_oci_layout
 from transship_fsspec import zip_store
+from transship_fsspec.transport import FsspecTransport
 
 pytestmark = pytest.mark.uses("dir", "oci")
 
@@ -119,6 +122,29 @@ def test_index_that_cannot_be_read_is_not_replaced(layout, copy, tmp_path):
     (folder / "index.json").write_bytes(b"{")
     assert copy(f"oci:{tmp_path}/other:v1", f"fsspec:{url}:v2").code == 1
     assert (folder / "index.json").read_bytes() == b"{"
+
+
+def test_deletion_believes_no_manifest_that_was_changed(layout, copy, transship_cli, tmp_path):
+    """Else it would take what another image needs."""
+    folder, url = layout
+    write_oci_layout({"v2": oci_image(architecture="arm64")}, tmp_path / "other")
+    assert copy(f"oci:{tmp_path}/other:v2", f"fsspec:{url}:v2").code == 0
+    path = folder / "blobs" / "sha256" / oci_image().digest.encoded
+    path.write_bytes(json.dumps({**json.loads(path.read_bytes()), "layers": []}).encode())
+    blobs = sorted(folder.glob("blobs/sha256/*"))
+    outcome = transship_cli("delete", f"fsspec:{url}:v2")
+    assert outcome.code == 0
+    assert "level=warning" in outcome.err
+    assert sorted(folder.glob("blobs/sha256/*")) == blobs
+
+
+def test_folder_that_becomes_a_link_after_it_was_judged_is_refused(tmp_path):
+    write_oci_layout({"v1": oci_image()}, tmp_path / "outside")
+    transport = FsspecTransport()
+    reference = transport.parse_reference(f"file://{tmp_path}/layout:v1")
+    (tmp_path / "layout").symlink_to("outside")
+    with pytest.raises(TransportError):
+        transport.open_source(reference, Context())
 
 
 def test_bytes_that_are_not_those_of_the_digest_are_refused(layout, copy):

@@ -66,6 +66,16 @@ def test_images_are_synced_there_and_back(place, images, transship_cli, tmp_path
     assert {str(oci_image().digest), str(oci_index().digest)} == set(tags["Digests"].values())
 
 
+def test_what_the_source_no_longer_has_is_pruned(place, images, copy, transship_cli):
+    sync = ("--insecure-policy", "sync", "--all", "--src", "oci", "--dest", "fsspec")
+    assert transship_cli(*sync, images.removeprefix("oci:"), place.url).code == 0
+    copy(f"{images}:one", f"fsspec:{place.url}:mine")
+    transship_cli("delete", f"{images}:index")
+    pruned = transship_cli(*sync, "--prune", "--yes", images.removeprefix("oci:"), place.url)
+    assert pruned.code == 0, pruned.err
+    assert json.loads(transship_cli("list-tags", f"fsspec:{place.url}").out)["Tags"] == ["images:one", "mine"]
+
+
 def test_sync_repairs_an_image_of_which_a_blob_is_missing(place, images, copy, transship_cli, tmp_path):
     copy(f"{images}:one", f"fsspec:{place.url}:one")
     transship_cli("--insecure-policy", "sync", "--src", "fsspec", "--dest", "oci", place.url, "back")

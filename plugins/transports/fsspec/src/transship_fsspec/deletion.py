@@ -26,7 +26,7 @@ def delete_image(store: Store, reference: FsspecReference, context: Context) -> 
     with store.locked():
         top = remove_entry(store, reference)
     try:
-        ours = set(needed_blobs(store, top))
+        ours = set(needed_blobs(store, top, with_foreign=True))
         others: dict[Digest, frozenset[Digest]] = {}
         for _ in range(_ROUNDS):
             _learn(store, read_layout(store, reference.place), others)
@@ -40,7 +40,7 @@ def delete_image(store: Store, reference: FsspecReference, context: Context) -> 
 def _learn(store: Store, index: LayoutIndex, others: dict[Digest, frozenset[Digest]]) -> None:
     for entry in index.entries:
         if entry.descriptor.digest not in others:
-            others[entry.descriptor.digest] = frozenset(needed_blobs(store, entry.descriptor))
+            others[entry.descriptor.digest] = frozenset(needed_blobs(store, entry.descriptor, with_foreign=True))
 
 
 def _remove(

@@ -34,10 +34,10 @@ def reason_of(error: BaseException) -> str:
     """What an error says, in one line, without what the configuration keeps secret."""
     if isinstance(error, OSError) and error.strerror:
         text = str(error.strerror)
-    elif isinstance(error, FileNotFoundError):
-        text = "no such file or folder"
     else:
         text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, FileNotFoundError) and " " not in text:
+        text = "no such file or folder"  # all that was said is which one
     for secret in _secrets():
         text = text.replace(secret, "***")
     return quoted(_USERINFO.sub("***@", text))[1:-1]

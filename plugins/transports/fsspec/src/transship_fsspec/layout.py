@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from transship.errors import InvalidManifestError, NotFoundError, TransportError
 from transship.image.descriptor import Descriptor, oci_members
-from transship.image.digest import Digest
+from transship.image.digest import Digest, digest_of
 from transship.image.index import parse_index
 from transship.image.manifest import parse_manifest
 from transship.image.media_types import INDEX_TYPES, OCI_INDEX
@@ -134,10 +134,10 @@ def missing(reference: FsspecReference) -> NotFoundError:
     return NotFoundError(f"{reference.place} holds no image")
 
 
-def needed_blobs(store: Store, top: Descriptor) -> dict[Digest, int]:
+def needed_blobs(store: Store, top: Descriptor, *, with_foreign: bool = False) -> dict[Digest, int]:
     """All that an image consists of, manifests included, with the sizes; raises for what is not there or broken.
 
-    Layers that may be fetched from elsewhere are left out.
+    ``with_foreign``: also layers that may be fetched from elsewhere.
     """
     needed: dict[Digest, int] = {}
     waiting = [top]
@@ -149,11 +149,13 @@ def needed_blobs(store: Store, top: Descriptor) -> dict[Digest, int]:
             raise InvalidManifestError(f"image {top.digest} has too many parts")
         needed[descriptor.digest] = descriptor.size
         data = read_manifest(store, descriptor.digest)
+        if digest_of(data, descriptor.digest.algorithm) != descriptor.digest:
+            raise InvalidManifestError(f"the manifest {descriptor.digest} has other bytes than it should")
         if descriptor.media_type in INDEX_TYPES:
             waiting += (instance.descriptor for instance in parse_index(data, descriptor.media_type).instances)
             continue
         manifest = parse_manifest(data, descriptor.media_type)
-        parts = [layer.descriptor for layer in manifest.layers if not layer.descriptor.urls]
+        parts = [layer.descriptor for layer in manifest.layers if with_foreign or not layer.descriptor.urls]
         needed.update((part.digest, part.size) for part in (*parts, manifest.config) if part is not None)
     return needed
 

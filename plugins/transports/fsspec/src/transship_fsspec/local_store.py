@@ -30,6 +30,8 @@ class LocalStore(Store):
 
     def __init__(self, root: str) -> None:
         self._root = root
+        if os.path.realpath(root) != root:
+            raise TransportError(f"open {root}: it has become a link since it was named")
 
     def size(self, name: str) -> int | None:
         with reporting("read", self._path(name)):

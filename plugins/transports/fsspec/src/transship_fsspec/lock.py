@@ -13,6 +13,7 @@ from typing import Any
 
 from transship.errors import TransportError
 from transship.plugin.cancellation import Cancellation
+from transship.plugin.context import Context
 
 from .failures import reporting
 
@@ -20,6 +21,7 @@ LOCK_NAME = ".transship.lock"
 # Who holds a lock reads and writes an index. One that stays for so long belongs to a writer that was killed.
 STALE_SECONDS = 60.0
 PATIENCE_SECONDS = 600.0
+TELLING_SECONDS = 5.0
 
 _process_locks: dict[str, threading.Lock] = {}
 _process_locks_guard = threading.Lock()
@@ -41,10 +43,10 @@ def process_lock(place: str, cancellation: Cancellation) -> Iterator[None]:
 class Lock(ABC):
     """A lock at ``path`` of a file system."""
 
-    def __init__(self, filesystem: Any, path: str, cancellation: Cancellation) -> None:
+    def __init__(self, filesystem: Any, path: str, context: Context) -> None:
         self._filesystem = filesystem
         self._path = path
-        self._cancellation = cancellation
+        self._context = context
 
     @abstractmethod
     def _take(self) -> bool:
@@ -72,6 +74,7 @@ class Lock(ABC):
     def _wait(self) -> None:
         began = since = time.monotonic()
         owner: Hashable = None
+        is_told = False
         while not self._take():
             now, before = time.monotonic(), owner
             owner = self._owner()
@@ -80,9 +83,12 @@ class Lock(ABC):
             elif now - since > STALE_SECONDS:
                 self._drop()
                 continue
+            if now - began > TELLING_SECONDS and not is_told:
+                is_told = True
+                self._context.warn(f"Waiting for {self._path}, which another writer has, or has left")
             if now - began > PATIENCE_SECONDS:
                 raise TransportError(f"lock {self._path}: somebody else has it; remove it if nobody does")
-            self._cancellation.wait(random.uniform(0.05, 0.3))  # noqa: S311 - so that waiting writers do not march in step
+            self._context.cancellation.wait(random.uniform(0.05, 0.3))  # noqa: S311 - so that waiting writers do not march in step
 
 
 class FolderLock(Lock):
@@ -114,8 +120,8 @@ class FolderLock(Lock):
 class ObjectLock(Lock):
     """An object that is made on the condition that there is none, with a text that nobody else chooses."""
 
-    def __init__(self, filesystem: Any, path: str, cancellation: Cancellation) -> None:
-        super().__init__(filesystem, path, cancellation)
+    def __init__(self, filesystem: Any, path: str, context: Context) -> None:
+        super().__init__(filesystem, path, context)
         self._text = secrets.token_hex(16).encode()
 
     def _take(self) -> bool:

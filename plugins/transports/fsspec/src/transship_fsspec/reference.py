@@ -159,7 +159,7 @@ def _parse_url(text: str) -> tuple[Url, str]:
 def _local(host: str, path: str) -> Url:
     if not host and not path:
         raise InvalidReferenceError("fsspec: file:// names no folder")
-    return Url("file", "", os.path.abspath(host + path))
+    return Url("file", "", os.path.realpath(host + path))  # what a policy judges is what is opened
 
 
 def _check_path(path: str) -> None:
@@ -172,9 +172,7 @@ def _check_path(path: str) -> None:
 def _scopes(place: Place) -> list[str]:
     """The scopes of a policy that cover a place, most specific first: it, what it is in, and its scheme."""
     url = place.url
-    if url.scheme == "file":
-        url = Url("file", "", os.path.realpath(url.path))
-    elif url.scheme in _WITH_HOST:
+    if url.scheme in _WITH_HOST:
         host = url.host.rpartition("@")[2].lower()
         url = url._replace(host=host.removesuffix(f":{_DEFAULT_PORTS.get(url.scheme)}"))
     scopes = [] if place.folder is None else [f"zip://{place.folder}::{url}"]

@@ -43,6 +43,11 @@ class SftpStore(TreeStore):
         for count in range(1, len(parts) + 1 if name else 0):
             self._require_folder("/".join(parts[:count]))
 
+    def remove(self, name: str) -> None:
+        with reporting("remove", self.place(name)):
+            self._status(name)
+        super().remove(name)
+
     def _require_folder(self, name: str) -> None:
         if name in self._real_folders:
             return

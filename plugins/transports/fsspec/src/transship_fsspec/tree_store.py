@@ -196,7 +196,7 @@ class TreeStore(Store):
             yield piece
 
     def _lock(self) -> Lock:
-        return FolderLock(self._filesystem, self._path(LOCK_NAME), self._context.cancellation)
+        return FolderLock(self._filesystem, self._path(LOCK_NAME), self._context)
 
 
 class MemoryStore(TreeStore):

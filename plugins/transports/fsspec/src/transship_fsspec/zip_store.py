@@ -57,7 +57,11 @@ class ZipReader(Store):
             return None
         with reporting("read", f"{self._place} {name}"):
             file = self._zip.open(found)
-            skip(file, offset)
+            try:
+                skip(file, offset)
+            except BaseException:
+                file.close()
+                raise
         return PiecewiseContent(self._pieces(file), found.file_size - offset, file.close)
 
     def close(self) -> None:
@@ -146,11 +150,14 @@ class ZipWriter(Store):
             return
         path = f"{self._place.folder}/{name}" if self._place.folder else name
         self._is_broken = True
-        with self._begun().open(zipfile.ZipInfo(path, _EPOCH), "w", force_zip64=not 0 <= size < 1 << 30) as member:
-            count = 0
+        count = 0
+        is_large = not 0 <= size < 1 << 30
+        with (
+            reporting("write", self._place),
+            self._begun().open(zipfile.ZipInfo(path, _EPOCH), "w", force_zip64=is_large) as member,
+        ):
             while piece := read():
-                with reporting("write", self._place):
-                    member.write(piece)
+                member.write(piece)
                 count += len(piece)
         self._is_broken = False
         self._sizes[name] = count
