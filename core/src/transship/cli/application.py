@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -108,6 +108,7 @@ class Application:
         self.globals = GlobalOptions(**values, tls_verify=self._tls_verify)
         if self.globals.log_level not in LOG_LEVELS:
             raise UsageError(f'unknown log level "{self.globals.log_level}". Choose one of: {", ".join(LOG_LEVELS)}')
+        self.log.is_json = self.globals.log_format == "json"
         self.log.level = "debug" if self.globals.debug else self.globals.log_level
         if self._tls_verify is not None:
             self.log.warning("'--tls-verify' is deprecated, please set this on the specific subcommand")
@@ -119,6 +120,20 @@ class Application:
         self._deadline.start(self.globals.command_timeout)
         for error in self.manager.load_extensions():
             self.log.warning(str(error))
+
+    def defaults(self, command: str, params: Sequence[click.Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the user's file says of flags that are not ``given``. Under Skopeo's name there is no such file."""
+        from transship.cli.configuration import GLOBAL_TABLE, read_configuration
+
+        if given.get("no_config") or self.program == "skopeo":
+            return {}
+        configuration = read_configuration()
+        if configuration is None:
+            return {}
+        configuration.require_commands(self.manager.names("commands"))
+        general = configuration.defaults(GLOBAL_TABLE, global_options())
+        own = configuration.defaults(command, [param for param in params if param.name not in GLOBAL_NAMES])
+        return {name: value for name, value in {**general, **own}.items() if name not in given}
 
     def load_policy(self) -> Policy:
         """The trust policy that the flags ask for."""

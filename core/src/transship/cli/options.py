@@ -47,6 +47,7 @@ class GlobalOptions(NamedTuple):
     tmpdir: str = DEFAULT_TEMPORARY_DIRECTORY
     user_agent_prefix: str = ""
     log_format: str = "text"
+    no_config: bool = False
     tls_verify: bool | None = None
 
     @property
@@ -102,6 +103,7 @@ def global_options(*, hidden: bool = False) -> list[click.Option]:
             hidden=hidden,
             help="log as text or json, errors too",
         ),
+        Flag("--no-config", hidden=hidden, help="take no defaults of flags from a file"),
     ]
 
 

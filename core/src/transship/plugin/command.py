@@ -53,6 +53,10 @@ class Application(Protocol):
         """The flags that every command takes, hidden in its help."""
         ...
 
+    def defaults(self, command: str, params: Sequence[click.Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the user's file of defaults says of the flags of ``command`` that are not ``given``."""
+        ...
+
     def take_globals(self, params: dict[str, Any]) -> None:
         """Move the global flags out of a command's parameters, and let them take effect."""
 
@@ -197,6 +201,9 @@ class GoCommand(click.Command):
         """Read the command line into ``ctx.params``; click calls this."""
         params = self.get_params(ctx)
         values, order = FlagParser(params).parse_args(args)
+        application: Application | None = ctx.obj
+        if application is not None and not any("--help" in param.opts for param in order):
+            values = {**application.defaults(str(self.name), params, values), **values}
         for param in iter_params_for_processing(order, params):
             param.handle_parse_result(ctx, values, [])
         return []
