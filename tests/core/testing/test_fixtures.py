@@ -38,6 +38,7 @@ def layout(tmp_path):
     return "oci:layout:v1"
 
 
+@pytest.mark.uses("dir", "oci")
 def test_command_gives_its_code_its_streams_and_the_files_that_it_made(transship_cli, layout, tmp_path):
     outcome = transship_cli("--insecure-policy", "copy", layout, f"dir:{tmp_path / 'out'}")
     assert (outcome.code, outcome.err, outcome.fatal) == (0, "", "")
@@ -47,6 +48,7 @@ def test_command_gives_its_code_its_streams_and_the_files_that_it_made(transship
     assert transship_cli("inspect", "--raw", "dir:out").data == oci_image().manifest
 
 
+@pytest.mark.uses("oci")
 def test_file_that_a_command_changed_is_one_that_it_made(transship_cli, layout):
     assert transship_cli("inspect", layout).files == ()
     files = transship_cli("--insecure-policy", "copy", layout, "oci:layout:v2").files
@@ -68,6 +70,7 @@ def test_plugin_of_one_test_is_not_there_in_another(transship_cli, transship_plu
         transship_plugins.transport("nowhere")
 
 
+@pytest.mark.uses("oci")
 def test_plugins_that_were_loaded_by_name_are_not_in_the_way(transship_cli, transship_plugins, layout):
     transship_plugins.transport("oci")
     transship_plugins.register(NowherePlugin(), "mine")
@@ -75,6 +78,7 @@ def test_plugins_that_were_loaded_by_name_are_not_in_the_way(transship_cli, tran
     assert transship_cli("inspect", layout).code == 0
 
 
+@pytest.mark.uses("docker")
 def test_command_reads_what_it_is_given(transship_cli, transship_registry):
     host = transship_registry.host
     login = ("login", "--tls-verify=false", "--username", "ann", "--password-stdin", host)
@@ -82,12 +86,14 @@ def test_command_reads_what_it_is_given(transship_cli, transship_registry):
     assert transship_registry.requests
 
 
+@pytest.mark.uses("docker", "oci")
 def test_registry_is_one_that_commands_can_use(transship_cli, transship_registry, layout):
     place = f"docker://{transship_registry.host}/team/app:1.0"
     assert transship_cli("--insecure-policy", "copy", "--dest-tls-verify=false", layout, place).code == 0
     assert transship_registry.tags["team/app"]["1.0"] == oci_image().digest
 
 
+@pytest.mark.uses("dir")
 def test_settings_of_the_user_are_not_seen(monkeypatch, tmp_path, request):
     settings = tmp_path / ".config" / "containers"
     settings.mkdir(parents=True)
