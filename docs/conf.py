@@ -70,14 +70,9 @@ def shorten(
 def mark_code(app: Sphinx, what: str, name: str, described: object, options: object, lines: list[str]) -> None:
     """Say of the indented paragraphs of a docstring that they are code; elsewhere they speak for themselves."""
     for number in reversed(range(1, len(lines))):
-        begins = lines[number].startswith("    ") and not lines[number - 1].strip()
-        if begins and not any(line.startswith(" ") for line in _before(lines, number)):
+        before = next((line for line in reversed(lines[:number]) if line.strip()), "")
+        if lines[number].startswith("    ") and not lines[number - 1].strip() and not before.startswith(" "):
             lines[number:number] = ["::", ""]
-
-
-def _before(lines: list[str], number: int) -> list[str]:
-    """The last line with text before that of this number."""
-    return [line for line in lines[:number] if line.strip()][-1:]
 
 
 def _described(module: re.Match[str]) -> str:
