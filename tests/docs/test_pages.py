@@ -121,9 +121,10 @@ def is_run(block: Block) -> bool:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_a_block_of_commands_is_run_or_says_why_not(page):
     assert {block.language for block in blocks_of(page)} <= LANGUAGES
-    checked_otherwise = page == DOCS / "reference" / "plugins-and-hooks.md"  # the examples of hooks
-    blocks = [block for block in blocks_of(page) if must_run(block) and not checked_otherwise]
-    assert [block for block in blocks if not is_run(block) and not block.marker.startswith("not run: ")] == []
+    blocks = [block for block in blocks_of(page) if must_run(block) and not block.marker.startswith("not run: ")]
+    if page == DOCS / "reference" / "plugins-and-hooks.md":  # whose examples of hooks are compared with the code
+        blocks = [block for block in blocks if not block.code.startswith("@hookimpl\n")]
+    assert [block for block in blocks if not is_run(block)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
