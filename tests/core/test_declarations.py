@@ -126,7 +126,33 @@ def test_what_cannot_be_read_is_passed_over(site, monkeypatch):
 
 
 def test_value_may_name_an_attribute(site):
-    install(site, entry_points="[transship.commands]\nx = acme_of_a_test : Things.one [extra]\n")
+    install(site, entry_points="[transship.commands]\nx = acme_of_a_test\t: Things.one [extra]\n")
     (site / "acme_of_a_test.py").write_text("class Things:\n    one = 'the plugin'\n")
     (declaration,) = [each for each in declarations() if each.value.startswith("acme_of_a_test")]
     assert declaration.load() == "the plugin"
+
+
+@pytest.mark.parametrize("newer", ["acme_goods-2.0.dist-info", "Acme.Goods-2.0.dist-info", "acme_goods.egg-info"])
+@pytest.mark.parametrize("with_archive", [False, True])
+def test_first_of_two_versions_on_the_path_hides_the_other(tmp_path, monkeypatch, newer, with_archive):
+    install(tmp_path / "old")
+    install(tmp_path / "new", newer, "[transship.transports]\nacme = acme2\n", _METADATA.replace("1.5", "2.0"))
+    archive = tmp_path / "other.zip"
+    with zipfile.ZipFile(archive, "w") as empty:
+        empty.writestr("module.py", "")
+    archives = [str(archive)] if with_archive else []
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "new"), str(tmp_path / "old"), *archives, *sys.path])
+    assert found() == expected() == {("transports", "acme", "acme2", "acme-goods", "2.0")}
+
+
+def test_remnant_of_a_distribution_does_not_hide_it(tmp_path, monkeypatch):
+    install(tmp_path / "old", "acme_goods-1.0.dist-info", "[transship.transports]\nacme = acme1\n", metadata="")
+    install(tmp_path / "new")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "old"), str(tmp_path / "new"), *sys.path])
+    assert {value for _, name, value, *_ in found() if name == "acme"} == {"acme_plugin"}
+
+
+def test_path_may_hold_what_is_no_text(tmp_path, monkeypatch):
+    install(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path, None])
+    assert len(found()) == 3

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from functools import reduce
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _GROUPS = "transship."
 _METADATA_FOLDERS = (".dist-info", ".egg-info")
+_METADATA_FILES = ("METADATA", "PKG-INFO")
 _KNOWN_FINDERS = ("_frozen_importlib", "_frozen_importlib_external", "importlib_metadata")
 
 
@@ -42,17 +44,14 @@ class Declaration(NamedTuple):
 
     def load(self) -> Any:
         """Import what the value names; whatever the module raises passes through."""
-        module, _, attributes = self.value.partition("[")[0].replace(" ", "").partition(":")
+        module, _, attributes = "".join(self.value.partition("[")[0].split()).partition(":")
         return reduce(getattr, filter(None, attributes.split(".")), importlib.import_module(module))
 
     def _metadata(self, field: str) -> str:
         import importlib_metadata
 
-        origin = importlib_metadata.Distribution.at(self.origin) if isinstance(self.origin, str) else self.origin
-        try:
-            return str(getattr(origin, field))
-        except (OSError, KeyError):  # there are none, or they do not say: half of a distribution is left
-            return ""
+        at = importlib_metadata.Distribution.at
+        return _metadata(at(self.origin) if isinstance(self.origin, str) else self.origin, field)
 
 
 def declarations() -> Iterator[Declaration]:
@@ -70,20 +69,43 @@ def _has_only_folders() -> bool:
     return all(
         not hasattr(finder, "find_distributions") or getattr(finder, "__module__", "") in _KNOWN_FINDERS
         for finder in sys.meta_path
-    ) and not any(entry.lower().endswith(".egg") or os.path.isfile(entry) for entry in sys.path)
+    ) and not any(entry.lower().endswith(".egg") or os.path.isfile(entry) for entry in _path())
+
+
+def _path() -> list[str]:
+    """Where distributions may be. Some programs put there what is no text."""
+    return list(dict.fromkeys(os.fsdecode(entry) for entry in sys.path if isinstance(entry, (str, os.PathLike))))
 
 
 def _in_folders() -> Iterator[Declaration]:
-    for path in dict.fromkeys(sys.path):
+    for folder in _metadata_folders():
+        for group, name, value in _entry_points(_text(os.path.join(folder, "entry_points.txt"))):
+            yield Declaration(group.removeprefix(_GROUPS), name, value, folder)
+
+
+def _metadata_folders() -> Iterator[str]:
+    """The one of each distribution: what is imported is the first on the path, and says so, not a remnant."""
+    found: dict[str, list[str]] = {}
+    for path in _path():
         try:
             names = os.listdir(path or ".")
         except OSError:
             continue
         for name in names:
             if name.lower().endswith(_METADATA_FOLDERS):
-                folder = os.path.join(path, name)
-                for group, entry, value in _entry_points(_text(os.path.join(folder, "entry_points.txt"))):
-                    yield Declaration(group.removeprefix(_GROUPS), entry, value, folder)
+                distribution = _normalized(name.rpartition(".")[0].partition("-")[0])
+                found.setdefault(distribution, []).append(os.path.join(path, name))
+    for folders in found.values():
+        yield folders[0] if len(folders) == 1 else next(filter(_is_whole, folders), folders[0])
+
+
+def _normalized(name: str) -> str:
+    """A distribution's name in its one spelling (packaging.python.org, names and normalization)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _is_whole(folder: str) -> bool:
+    return any(os.path.exists(os.path.join(folder, name)) for name in _METADATA_FILES) or os.path.isfile(folder)
 
 
 def _text(path: str) -> str:
@@ -110,6 +132,19 @@ def _entry_points(text: str) -> Iterator[tuple[str, str, str]]:
 def _anywhere() -> Iterator[Declaration]:
     import importlib_metadata
 
+    seen = set()
     for distribution in importlib_metadata.distributions():
-        for group, name, value in _entry_points(distribution.read_text("entry_points.txt") or ""):
-            yield Declaration(group.removeprefix(_GROUPS), name, value, distribution)
+        name = _normalized(_metadata(distribution, "name"))
+        if name in seen:
+            continue
+        if name:
+            seen.add(name)
+        for group, entry, value in _entry_points(distribution.read_text("entry_points.txt") or ""):
+            yield Declaration(group.removeprefix(_GROUPS), entry, value, distribution)
+
+
+def _metadata(distribution: importlib_metadata.IDistribution, field: str) -> str:
+    try:
+        return str(getattr(distribution, field) or "")
+    except (OSError, KeyError):  # there are none, or they do not say: half of a distribution is left
+        return ""
