@@ -66,7 +66,7 @@ def _lines(shell: str, words: list[str]) -> Iterator[str]:
         return
     for candidate in found:
         if candidate.word.isprintable():  # others could end the line, or steer the terminal
-            yield f"{candidate.word}\t{candidate.help}" if candidate.help else candidate.word
+            yield "\t".join([candidate.word, *([" ".join(candidate.help.split())] if candidate.help else [])])
 
 
 def _unquoted(word: str) -> str:
