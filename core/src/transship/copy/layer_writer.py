@@ -12,6 +12,7 @@ from transship.copy.session import Progress, Session, Target
 from transship.errors import ContentMismatchError
 from transship.image.conversion import LayerOperation, WrittenLayer
 from transship.image.digest import Digest
+from transship.image.layer_types import has_other_form
 from transship.plugin.blob import BlobReader, Buffer, Expectation, verified
 
 _OPERATIONS = {
@@ -48,8 +49,15 @@ class LayerWriter(NamedTuple):
             self.target.traits.compression,
             found,
             self.session.options.compress_format,
-            may_change=self.task.may_change[self.session.targets.index(self.target)],
+            may_change=self._may_change(found),
         )
+
+    def _may_change(self, found: str | None) -> bool:
+        return not self._is_unreadable(found) and self.task.may_change[self.session.targets.index(self.target)]
+
+    def _is_unreadable(self, found: str | None) -> bool:
+        """Whether the layer only seems to be uncompressed: it is encrypted, or the plugin that knows it is not here."""
+        return found is None and has_other_form(self.task.descriptor.media_type)
 
     def _transform(
         self,
@@ -93,6 +101,8 @@ class LayerWriter(NamedTuple):
     def _require_promised_diff_id(self, found: str | None) -> None:
         """An uncompressed layer's digest is its diff ID; the config may not promise another one."""
         promised, digest = self.task.diff_id, self.task.descriptor.digest
+        if self._is_unreadable(found):
+            return
         if found is None and promised and digest and promised.algorithm == digest.algorithm and promised != digest:
             raise ContentMismatchError(
                 f"layer {digest} is not compressed, but the config promises the diff ID {promised}"

@@ -52,6 +52,7 @@ _FAMILIES: Mapping[str, Sequence[Mapping[str, str]]] = {
 """Per manifest type the kinds of layers, each with its media type per compression."""
 
 _ONLY_READ = ("bzip2", "xz")
+_NO_COMPRESSIONS = ("encrypted",)
 _MEDIA_TYPE_SUFFIX = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 
 
@@ -98,15 +99,33 @@ def _schema1_media_type(compression: str | None) -> str:
     return ""
 
 
+def has_other_form(media_type: str) -> bool:
+    """Whether the media type names an encryption, or a compression that this module does not know: a plugin may."""
+    return any(_form(media_type, family) not in ("", *family) for family in _FAMILIES[OCI_MANIFEST])
+
+
 def _family(media_type: str, manifest_media_type: str) -> Mapping[str, str] | None:
     families = _FAMILIES.get(manifest_media_type, ())
-    return next((family for family in families if media_type in family.values()), None)
+    fitting = (family for family in families if media_type in family.values())
+    if manifest_media_type != OCI_MANIFEST:
+        return next(fitting, None)
+    return next(fitting, next((family for family in families if _is_compression(_form(media_type, family))), None))
+
+
+def _form(media_type: str, family: Mapping[str, str]) -> str:
+    """What stands behind the uncompressed type of ``family`` and a plus, ``""`` if nothing does."""
+    before, _, form = media_type.partition("+")
+    return form if before == family[_UNCOMPRESSED] else ""
+
+
+def _is_compression(form: str) -> bool:
+    return form not in _NO_COMPRESSIONS and _MEDIA_TYPE_SUFFIX.fullmatch(form) is not None
 
 
 def _variant(family: Mapping[str, str], algorithm: str, media_type: str, manifest_media_type: str) -> str:
     if algorithm in family:
         return family[algorithm]
     is_open = manifest_media_type == OCI_MANIFEST and algorithm not in _ONLY_READ
-    if is_open and _MEDIA_TYPE_SUFFIX.fullmatch(algorithm):
+    if is_open and _is_compression(algorithm):
         return f"{family[_UNCOMPRESSED]}+{algorithm}"
     raise CompressionUnsupportedError(f"{algorithm} compression is not supported for type {quoted(media_type)}")
