@@ -52,10 +52,3 @@ class TestS3(_OnAnyFileSystem):
     def reference_text(self, s3, new_name, shared):
         self.context = replace(self.context, options={"endpoint-url": s3.endpoint}, shared=shared)
         return f"s3://images/{new_name}/layout:app"
-
-
-class TestZipOnS3(_OnAnyFileSystem):
-    @pytest.fixture
-    def reference_text(self, s3, new_name, shared):
-        self.context = replace(self.context, options={"endpoint-url": s3.endpoint}, shared=shared)
-        return f"zip://::s3://images/{new_name}.zip:app"

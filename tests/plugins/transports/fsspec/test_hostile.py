@@ -102,8 +102,9 @@ def test_what_is_too_large_is_refused(layout, name, inspect):
         b'{"schemaVersion": 2, "manifests": [], "layers": []}',
     ],
 )
-def test_broken_index_is_one_line(layout, index, inspect, copy, transship_cli, tmp_path):
-    folder, url = layout
+def test_broken_index_is_one_line(index, inspect, transship_cli, tmp_path):
+    folder, url = tmp_path / "layout", f"file://{tmp_path}/layout"
+    write_oci_layout({"v1": oci_image()}, folder)
     (folder / "index.json").write_bytes(index)
     for outcome in (
         inspect(f"{url}:v1"),

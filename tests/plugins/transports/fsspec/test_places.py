@@ -132,6 +132,14 @@ def test_blob_that_somebody_spoiled_is_written_anew(place, images, copy, transsh
     assert path.read_bytes() == oci_image().blobs[spoiled]
 
 
+def test_archive_is_written_and_read_on_any_file_system(place, images, copy, transship_cli):
+    url = f"zip://::{place.url}/of.zip:v1"
+    assert copy(f"{images}:index", f"fsspec:{url}").code == 0
+    assert place.list() == ["of.zip"]
+    assert copy(f"fsspec:{url}", "oci:back:v1").code == 0
+    assert copy(f"{images}:one", f"fsspec:{url}").code == 1
+
+
 def test_image_that_is_broken_leaves_the_old_one(place, images, copy, tmp_path):
     copy(f"{images}:one", f"fsspec:{place.url}:v1")
     before = place.list(), place.read("index.json")

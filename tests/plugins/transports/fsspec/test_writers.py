@@ -32,7 +32,7 @@ from transship_fsspec.transport import FsspecTransport
 
 pytestmark = pytest.mark.uses("oci")
 
-WRITERS = 4
+WRITERS = 3
 LIMIT = 1 << 20
 
 
@@ -108,7 +108,7 @@ def test_lock_that_somebody_has_is_waited_for(place, images, monkeypatch):
     with closing(store_to_write(parse_reference(place.url).place, Context())) as store:
         with store.locked():
             writer = _process(f"{images}:one", f"fsspec:{place.url}:v1")
-            time.sleep(3)
+            time.sleep(2)
             assert writer.poll() is None
             assert "index.json" not in place.list()
         _, errors = writer.communicate(timeout=60)
@@ -162,6 +162,7 @@ def test_copy_that_is_ended_in_the_middle_leaves_nothing_that_looks_complete(pla
     writer = _process(source, destination)
     while not _has_begun(place, s3):
         assert writer.poll() is None
+    time.sleep(0.1)
     writer.send_signal(end)
     writer.communicate(timeout=30)
     assert writer.returncode == (130 if end == signal.SIGINT else -signal.SIGKILL)

@@ -83,24 +83,27 @@ class TreeStore(Store):
     ) -> Iterator[tuple[BinaryIO, Callable[[str], None]]]:
         self.make_folder(folder)
         temporary = temporary_name(folder)
-        with reporting("write", self.place(temporary)):
-            file = self._create(temporary)
+        file: BinaryIO | None = None
         is_published = False
 
         def publish(final: str) -> None:
             nonlocal is_published
             with reporting("write", self.place(final)):
-                file.close()
+                if file is not None:
+                    file.close()
             self.make_folder(final.rpartition("/")[0])
             with reporting("write", self.place(final)):
                 self._filesystem.mv(self._path(temporary), self._path(final))
             is_published = True
 
         try:
+            with reporting("write", self.place(temporary)):
+                file = self._create(temporary)
             yield file, publish
         except Exception:
             with suppress(Exception):  # what went wrong before is what the user wants to know
-                file.close()
+                if file is not None:
+                    file.close()
             raise
         except BaseException:
             self._connections.end(self._made)  # it may have been interrupted in the middle of a message

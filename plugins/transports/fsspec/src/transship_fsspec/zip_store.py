@@ -130,8 +130,7 @@ class ZipWriter(Store):
             raise TransportError(f"write {self._place}: the archive is not whole")
         with reporting("write", self._place):
             self._zip.close()
-        self._refuse_old()
-        self._publish(self._name)
+        self._publish(self._name)  # with nothing asked between: see ``sftp_store``
 
     def close(self) -> None:
         if self._zip is not None:
