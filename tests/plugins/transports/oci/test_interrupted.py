@@ -254,6 +254,21 @@ class TestOthers:
         finish(destination)
         check_complete(layout)
 
+    def test_whole_one_that_was_left_and_is_counted_on_is_not_written_over(self, layout):
+        leave(layout, DATA)
+        partial_file(layout).chmod(0o600)
+        destination = opened(layout)
+        assert destination.reuse_blob(LAYER) is not None
+        break_off(opened(layout, "v2"))
+        finish(destination)
+        check_complete(layout)
+
+    def test_whole_one_is_not_gone_on_with_by_who_does_not_know_its_size(self, layout):
+        destination = opened(layout)
+        put(destination)
+        found = opened(layout, "v2").find_partial(LAYER._replace(size=-1))
+        assert found is None
+
     @pytest.mark.parametrize("change", ["removed", "half written"])
     def test_one_that_is_gone_meanwhile_fails_the_commit(self, layout, change):
         destination = opened(layout)

@@ -123,7 +123,8 @@ class BlobFolder:
         if partial is None:
             return None
         size = partial.state.size
-        if size == 0 or 0 <= descriptor.size <= size:
+        is_whole = descriptor.size <= size if descriptor.size >= 0 else partial.is_complete
+        if size == 0 or is_whole:
             partial.file.close()
             return None
         return FileContent(partial.file, 0, size)
@@ -230,6 +231,8 @@ class BlobFolder:
             if 0 <= descriptor.size != size or not holds(content, Descriptor("", descriptor.digest, size)):
                 return None
             partial.touch()
+            if not partial.is_complete:  # nobody else may begin it anew
+                partial.complete()
             self._stage(descriptor.digest, _Staged(partial.path, size, partial.state))
             return size
 
