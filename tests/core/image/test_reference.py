@@ -76,6 +76,15 @@ def test_what_is_no_reference_is_refused(text, phrase):
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize(
+    "text", ["ann:hush@host/app", "ann:hush@host:5000/app", "ann:hush@host", "hush@host/App", "ann:p@hush@host/app"]
+)
+def test_what_may_be_a_password_is_not_repeated(text):
+    with pytest.raises(InvalidReferenceError) as caught:
+        DockerReference.parse(text)
+    assert "hush" not in str(caught.value)
+
+
 def test_name_may_have_255_characters():
     path = "a" * (255 - len("docker.io/library/"))
     assert len(DockerReference.parse(path).name) == 255

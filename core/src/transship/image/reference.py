@@ -146,4 +146,9 @@ def _invalid_format(text: str) -> InvalidReferenceError:
 
 
 def _shown(text: str) -> str:
+    """What is wrong, without what may be a user's name and password, as in a URL."""
+    host, slash, path = text.partition("/")
+    _, at, bare_host = host.rpartition("@")
+    if at and (slash or ":" not in bare_host):
+        text = f"***@{bare_host}{slash}{path}"
     return repr(text if len(text) <= 140 else text[:140] + "…")
