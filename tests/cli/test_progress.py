@@ -48,6 +48,14 @@ def test_json_is_a_line_for_each_moment_on_standard_error(run, images, command):
     assert finished["digest"] == config["digest"]
 
 
+def test_json_tells_of_a_judgement_what_the_record_of_the_copy_does(run, images, tmp_path):
+    told = records(run(*COPY, "--progress", "json", "--report", str(tmp_path / "report.json")))
+    (judged,) = [each for each in told if each["event"] == "image-judged"]
+    (recorded,) = json.loads((tmp_path / "report.json").read_text())["judged"]
+    assert recorded["requirements"]
+    assert {name: judged[name] for name in recorded} == recorded
+
+
 def test_json_of_a_sync_tells_which_image_each_moment_is_of(run, images):
     told = records(run(*SYNC, "--progress", "json", "--jobs", "2"))
     assert {each["source"] for each in told} == {f"oci:layout:{tag}" for tag in ("v1", "plain", "zstd", "index")}

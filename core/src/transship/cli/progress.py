@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from transship.cli.flags import UsageError
@@ -219,8 +218,10 @@ def record_of(event: Event) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, (str, int, float, bool, type(None))):
         return value
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: _plain(each) for name, each in value._asdict().items()}
     if isinstance(value, tuple):
-        return [asdict(each) if is_dataclass(each) and not isinstance(each, type) else str(each) for each in value]
+        return [_plain(each) for each in value]
     return str(value)
 
 
