@@ -56,6 +56,13 @@ def install(folder, name="acme_goods-1.5.dist-info", entry_points=_ENTRY_POINTS,
         (folder / name / ("PKG-INFO" if name.endswith("egg-info") else "METADATA")).write_text(metadata)
 
 
+def other_archive(folder):
+    """One that holds no plugin, and has importlib_metadata asked."""
+    with zipfile.ZipFile(folder / "other.zip", "w") as archive:
+        archive.writestr("module.py", "")
+    return str(folder / "other.zip")
+
+
 def test_this_environment_declares_what_importlib_metadata_finds():
     assert {(each.kind, each.name, each.value) for each in declarations()} == {
         (entry.group.removeprefix("transship."), entry.name, entry.value)
@@ -137,19 +144,20 @@ def test_value_may_name_an_attribute(site):
 def test_first_of_two_versions_on_the_path_hides_the_other(tmp_path, monkeypatch, newer, with_archive):
     install(tmp_path / "old")
     install(tmp_path / "new", newer, "[transship.transports]\nacme = acme2\n", _METADATA.replace("1.5", "2.0"))
-    archive = tmp_path / "other.zip"
-    with zipfile.ZipFile(archive, "w") as empty:
-        empty.writestr("module.py", "")
-    archives = [str(archive)] if with_archive else []
+    archives = [other_archive(tmp_path)] if with_archive else []
     monkeypatch.setattr(sys, "path", [str(tmp_path / "new"), str(tmp_path / "old"), *archives, *sys.path])
     assert found() == expected() == {("transports", "acme", "acme2", "acme-goods", "2.0")}
 
 
-def test_remnant_of_a_distribution_does_not_hide_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("with_archive", [False, True])
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_remnant_of_a_distribution_neither_hides_it_nor_adds_to_it(tmp_path, monkeypatch, first, with_archive):
     install(tmp_path / "old", "acme_goods-1.0.dist-info", "[transship.transports]\nacme = acme1\n", metadata="")
     install(tmp_path / "new")
-    monkeypatch.setattr(sys, "path", [str(tmp_path / "old"), str(tmp_path / "new"), *sys.path])
-    assert {value for _, name, value, *_ in found() if name == "acme"} == {"acme_plugin"}
+    archives = [other_archive(tmp_path)] if with_archive else []
+    places = [tmp_path / first, tmp_path / "old", tmp_path / "new"]
+    monkeypatch.setattr(sys, "path", [*map(str, places), *archives, *sys.path])
+    assert {each.value for each in declarations() if each.name == "acme"} == {"acme_plugin"}
 
 
 def test_path_may_hold_what_is_no_text(tmp_path, monkeypatch):

@@ -93,8 +93,8 @@ def _metadata_folders() -> Iterator[str]:
             continue
         for name in names:
             if name.lower().endswith(_METADATA_FOLDERS):
-                distribution = _normalized(name.rpartition(".")[0].partition("-")[0])
-                found.setdefault(distribution, []).append(os.path.join(path, name))
+                folder = os.path.join(path, name)
+                found.setdefault(_named_by(folder), []).append(folder)
     for folders in found.values():
         yield folders[0] if len(folders) == 1 else next(filter(_is_whole, folders), folders[0])
 
@@ -102,6 +102,11 @@ def _metadata_folders() -> Iterator[str]:
 def _normalized(name: str) -> str:
     """A distribution's name in its one spelling (packaging.python.org, names and normalization)."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _named_by(folder: str) -> str:
+    """The name of the distribution whose metadata are in ``folder``."""
+    return _normalized(os.path.basename(folder).rpartition(".")[0].partition("-")[0])
 
 
 def _is_whole(folder: str) -> bool:
@@ -132,9 +137,15 @@ def _entry_points(text: str) -> Iterator[tuple[str, str, str]]:
 def _anywhere() -> Iterator[Declaration]:
     import importlib_metadata
 
-    seen = set()
+    named, remnants = [], []
     for distribution in importlib_metadata.distributions():
-        name = _normalized(_metadata(distribution, "name"))
+        if name := _metadata(distribution, "name"):
+            named.append((_normalized(name), distribution))
+        else:
+            folder = str(getattr(distribution, "_path", "")).rstrip("/")
+            remnants.append((_named_by(folder), distribution))
+    seen = set()
+    for name, distribution in named + remnants:
         if name in seen:
             continue
         if name:
