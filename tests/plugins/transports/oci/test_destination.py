@@ -22,9 +22,10 @@ from transship.image.digest import digest_of
 from transship.image.media_types import DOCKER_MANIFEST, DOCKER_SCHEMA1, OCI_INDEX, OCI_LAYER, OCI_MANIFEST
 from transship.plugin.blob import BlobReader, BytesContent, FileContent
 from transship.plugin.context import Context
-from transship.plugin.files import open_regular
+from transship.plugin.files import open_regular, temporary_in
 from transship.plugin.signature import SIMPLE_SIGNING, Signature
 from transship.plugin.transport import LayerCompression
+from transship_oci import blob_folder
 from transship_oci.transport import OciTransport
 
 TRANSPORT = OciTransport()
@@ -86,6 +87,28 @@ def test_folders_of_a_failed_run_are_removed(tmp_path):
         destination.put_blob(blob(b"data", digest_of(b"other")))
     destination.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_a_failed_run_takes_away_are_made_again(tmp_path, image, monkeypatch):
+    layout = tmp_path / "layout"
+    failed = opened(layout)
+    with pytest.raises(ContentMismatchError):
+        failed.put_blob(blob(b"data", digest_of(b"other")))
+    taken = []
+
+    def temporary_after_that(folder):
+        if not taken:
+            taken.append(folder)
+            failed.close()
+        return temporary_in(folder)
+
+    monkeypatch.setattr(blob_folder, "temporary_in", temporary_after_that)
+    destination = opened(layout)
+    destination.put_manifest(image.manifest, OCI_MANIFEST)
+    destination.commit()
+    destination.close()
+    assert taken
+    assert blob_file(layout, image.digest).read_bytes() == image.manifest
 
 
 def test_failed_run_leaves_an_existing_layout_alone(tmp_path, image):
@@ -302,6 +325,7 @@ WRITER = """
 import sys
 from transship.image.media_types import OCI_MANIFEST
 from transship.plugin.context import Context
+from transship_oci import blob_folder
 from transship_oci.transport import OciTransport
 
 path, number = sys.argv[1:]

@@ -6,7 +6,8 @@ import contextlib
 import errno
 import os
 import threading
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 from transship.errors import ContentMismatchError, TransportError
 from transship.image.descriptor import Descriptor
@@ -34,6 +35,8 @@ from transship.plugin.partial import (
 _LIMIT = 20_000
 _LEAST_KEPT = 64 << 10
 _ATTEMPTS = 4
+
+_Result = TypeVar("_Result")
 
 
 class _Staged(NamedTuple):
@@ -134,7 +137,7 @@ class BlobFolder:
         with reporting("write", self._root):
             self.make()
             if not ((self._prefers_links and self._link(blob)) or self._store_resumably(blob)):
-                with temporary_in(self._root) as temporary:
+                with self._temporary() as temporary:
                     blob.write_to(temporary.file)
                     self._publish(temporary, blob.descriptor.digest, blob.descriptor.size)
 
@@ -142,23 +145,21 @@ class BlobFolder:
         """Keep ``data`` under ``digest``, which must be its own."""
         if digest_of(data, digest.algorithm) != digest:
             raise ContentMismatchError(f"the manifest to be written is not {digest}")
-        with reporting("write", self._root):
-            self.make()
-            with temporary_in(self._root) as temporary:
-                view = memoryview(data)
-                while view:
-                    view = view[temporary.file.write(view) or 0 :]
-                self._publish(temporary, digest, len(data))
+        with reporting("write", self._root), self._temporary() as temporary:
+            view = memoryview(data)
+            while view:
+                view = view[temporary.file.write(view) or 0 :]
+            self._publish(temporary, digest, len(data))
 
     def make(self) -> None:
         """Make the root, and refuse one that leads elsewhere."""
-        self._made += make_folders(self._root)
+        self._made += _insisting(make_folders, self._root)
         self._refuse_astray(self._root)
 
     def settle(self) -> None:
         """Give blobs their names, durably; check that none has vanished meanwhile; clear what killed runs left."""
         for digest, staged in list(self._staged.items()):
-            self._give_name(digest, staged)
+            _insisting(self._give_name, digest, staged)
         for digest in self._sizes:
             if not os.path.isfile(self._path(digest)):
                 raise self._vanished(digest)
@@ -180,6 +181,17 @@ class BlobFolder:
         for folder in sorted(self._made, key=len, reverse=True):  # threads may have noted them in any order
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
+
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[TemporaryFile]:
+        """A new file in the root, gone at the end of the block unless published."""
+
+        def begin() -> TemporaryFile:
+            self.make()
+            return stack.enter_context(temporary_in(self._root))
+
+        with contextlib.ExitStack() as stack:
+            yield _insisting(begin)
 
     def _path(self, digest: Digest) -> str:
         return os.path.join(self._root, digest.algorithm, digest.encoded)
@@ -335,6 +347,14 @@ class BlobFolder:
     def _leads_astray(self, folder: str) -> bool:
         real, place = os.path.realpath(folder), os.path.realpath(self._within)
         return real != place and not real.startswith(place.rstrip("/") + "/")
+
+
+def _insisting(work: Callable[..., _Result], *arguments: object) -> _Result:
+    """What ``work`` gives, at a later attempt where a copy that failed took away the folders that it had made."""
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return work(*arguments)
+    return work(*arguments)
 
 
 def make_folders(path: str) -> list[str]:
