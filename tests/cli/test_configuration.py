@@ -93,7 +93,8 @@ def test_what_is_wrong_is_refused_with_its_line(run, write, text, line, hint):
     path = write(text)
     outcome = run(*COPY)
     assert outcome.code == 1
-    assert f"{path}:{line}: " in outcome.fatal
+    assert outcome.fatal.startswith(f"{path}:{line}: ")
+    assert outcome.fatal.count(str(path)) == 1
     assert hint in outcome.fatal
     assert "x" not in outcome.fatal.rpartition(": ")[2].split()
     assert not os.path.exists("target")

@@ -41,9 +41,9 @@ class Workplace:
     def project(self, kind: str) -> Path:
         return self.folder / f"transship-my-{kind}"
 
-    def test(self, kind: str) -> str:
+    def test(self, kind: str, **settings) -> str:
         """Run the tests of a project; the answer is their last line."""
-        return self._environment.run("pytest", "-q", cwd=self.project(kind)).stdout.splitlines()[-1]
+        return self._environment.run("pytest", "-q", cwd=self.project(kind), **settings).stdout.splitlines()[-1]
 
     def transship(self, *arguments: str, **settings) -> str:
         return self._environment.run("transship", *arguments, cwd=self.folder, **settings).stdout
@@ -60,6 +60,15 @@ def workplace(tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 def test_its_tests_pass(workplace, kind):
     assert re.fullmatch(r"[0-9]+ passed in .*", workplace.test(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_tests_fail_when_it_offers_nothing(workplace, tmp_path, kind):
+    (package,) = workplace.project(kind).glob("src/*")
+    broken = tmp_path / package.name / "__init__.py"
+    broken.parent.mkdir()
+    broken.write_text((package / "__init__.py").read_text().replace("@hookimpl\n", ""))
+    assert "failed" in workplace.test(kind, check=False, variables={"PYTHONPATH": str(tmp_path)})
 
 
 def test_all_are_listed(workplace):

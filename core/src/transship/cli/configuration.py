@@ -83,8 +83,9 @@ class Configuration:
                 raise self._error(table, name, "a secret does not belong here; use transship login")
             if name.endswith(_TO_BE_SAID):
                 raise self._error(table, name, "this must be said on the command line")
+            words = [f"--{name}={text}" for text in self._texts(table, name, value)]
             try:
-                values |= parser.parse_args([f"--{name}={text}" for text in self._texts(table, name, value)])[0]
+                values |= parser.parse_args(words)[0]
             except UsageError as error:
                 raise self._error(table, name, str(error)) from error
         return values
