@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from transship.cli.deadline import Deadline
-from transship.cli.flags import Flag, FlagParser, GoCommand, UsageError
+from transship.cli.flags import Flag, FlagParser, GoCommand, UsageError, is_boolean
 from transship.cli.main import version_of
 from transship.cli.options import (
     DEFAULT_TEMPORARY_DIRECTORY,
@@ -280,7 +280,7 @@ class Application:
 
 def _split(args: list[str]) -> tuple[str | None, list[str], list[str]]:
     """The command's name, what stands before it, and what after it; None where there are only flags."""
-    takes_value = {name for option in global_options() if not _is_switch(option) for name in option.opts}
+    takes_value = {name for option in global_options() if not is_boolean(option) for name in option.opts}
     position = 0
     while position < len(args):
         word = args[position]
@@ -295,10 +295,6 @@ def _split(args: list[str]) -> tuple[str | None, list[str], list[str]]:
 def _wants_json(args: list[str]) -> bool:
     """What ``--log-format`` says, before anything can go wrong with the other flags."""
     return "--log-format=json" in args or ("--log-format", "json") in pairwise(args)
-
-
-def _is_switch(option: click.Option) -> bool:
-    return option.is_flag or getattr(option, "is_boolean", False)
 
 
 def _is_not_found(error: BaseException | None) -> bool:

@@ -18,7 +18,7 @@ import click
 from transship.cli.options import GLOBAL_NAMES, HIDDEN_COMMANDS, GlobalOptions, disabled_plugins, global_options
 from transship.cli.tag_names import cuts, is_remote, tags_of
 from transship.discovery import BY_NAME_KINDS, PluginManager
-from transship.plugin.command import FlagParser, UsageError
+from transship.plugin.command import FlagParser, UsageError, is_boolean
 
 if TYPE_CHECKING:
     from transship.plugin.context import Context
@@ -96,7 +96,7 @@ class Completion:
                 self._only_words = True
             elif word.startswith("-") and word != "-" and not self._only_words:
                 option = self._options.get(word)
-                self._waiting = option if option is not None and not _is_switch(option) else None
+                self._waiting = option if option is not None and not is_boolean(option) else None
             elif self._command is None and word != "help":
                 self._command = self._manager.command(word)
                 self._options |= {name: option for option in _options(self._command) for name in option.opts}
@@ -132,7 +132,7 @@ class Completion:
             yield Candidate("--version", "show the version")
 
     def _values(self, option: click.Option, value: str) -> list[Candidate] | None:
-        if _is_switch(option):
+        if is_boolean(option):
             return [Candidate("true"), Candidate("false")]
         choices = list(getattr(option, "choices", ()))
         if kind := getattr(option, "plugins", ""):
@@ -205,6 +205,7 @@ class Completion:
 
         flags = self._values_of_flags()
         app = Application()
+        app.manager = self._manager  # it knows by now which plugins there are
         app.globals = GlobalOptions(**{name: flags[name] for name in GLOBAL_NAMES if name in flags})
         return app.context(image, "source", flags, prefix)
 
@@ -258,7 +259,3 @@ def _fitting(found: Iterable[Candidate] | None, begin: str) -> list[Candidate] |
 
 def _options(command: click.Command) -> list[click.Option]:
     return [param for param in command.params if isinstance(param, click.Option)]
-
-
-def _is_switch(option: click.Option) -> bool:
-    return option.is_flag or getattr(option, "is_boolean", False)

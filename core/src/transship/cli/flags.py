@@ -14,6 +14,7 @@ from transship.plugin.command import (
     GoInt,
     UsageError,
     Value,
+    is_boolean,
     split_list,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "GoInt",
     "UsageError",
     "Value",
+    "is_boolean",
     "split_list",
 ]

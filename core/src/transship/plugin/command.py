@@ -264,7 +264,7 @@ class FlagParser:
         if option is None:
             raise UsageError(f"unknown flag: {name}{did_you_mean(name, self._options)}")
         if not equals:
-            if _is_boolean(option):
+            if is_boolean(option):
                 value = "true"
             elif rest:
                 value = rest.pop(0)
@@ -282,7 +282,7 @@ class FlagParser:
                 raise UsageError(f"unknown shorthand flag: '{name[1]}' in {rest_of_word}")
             if len(letters) > 1 and letters.startswith("="):
                 value, letters = letters[1:], ""
-            elif _is_boolean(option):
+            elif is_boolean(option):
                 value = "true"
             elif letters:
                 value, letters = letters, ""
@@ -312,7 +312,8 @@ class FlagParser:
         order.append(option)
 
 
-def _is_boolean(option: click.Option) -> bool:
+def is_boolean(option: click.Option) -> bool:
+    """Whether ``option`` can stand without a value."""
     return option.is_flag or getattr(option, "is_boolean", False)
 
 
