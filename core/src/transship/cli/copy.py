@@ -11,15 +11,16 @@ import click
 from transship import hookimpl
 from transship.cli.flags import GO_INT, Flag, GoCommand, UsageError, Value, split_list
 from transship.cli.options import (
-    FORMATS,
     check_credentials,
     image_options,
+    manifest_options,
     manifest_type,
     progress_options,
     report_options,
     report_place,
     retry_options,
     shared_options,
+    transport_options,
     with_options,
 )
 from transship.cli.signing import open_signers, signing_options, store_options
@@ -58,17 +59,7 @@ def _copy_options() -> list[click.Option]:
         ),
         Flag("--strip-removed-platforms", help="leave out of the index what was not copied"),
         Flag("--strip-sparse-manifest-list", "strip_removed_platforms", hidden=True),
-        Value(
-            "--format",
-            "-f",
-            default=None,
-            metavar="FORMAT",
-            choices=FORMATS,
-            help="manifest type to write: oci, v2s1 or v2s2",
-        ),
-        Flag("--preserve-digests", help="fail rather than change a manifest"),
-        Flag("--remove-signatures", help="do not copy signatures"),
-        Flag("--remove-list-signatures", help="do not copy signatures of an index, but those of its images"),
+        *manifest_options(),
         Flag("--referrers", help="copy what refers to the image too, such as signatures and attestations of cosign"),
         Value("--sign-identity", default="", metavar="REF", help="what new signatures are for, if not DESTINATION"),
         Value("--additional-tag", multiple=True, metavar="REF", help="further tags, for docker: and docker-archive:"),
@@ -103,9 +94,7 @@ def _copy_options() -> list[click.Option]:
         ),
         Value("--limit-rate", default="", metavar="BYTES", help="most bytes per second of each side, for docker:"),
         Flag("--no-cache", help="do not remember where blobs were seen, for docker:"),
-        Value("--src-opt", multiple=True, metavar="NAME=VALUE", help="an option of the source's transport"),
-        Value("--dest-opt", multiple=True, metavar="NAME=VALUE", help="an option of the destination's transport"),
-        Flag("--tls-verify", default=None, hidden=True),
+        *transport_options(),
     ]
 
 

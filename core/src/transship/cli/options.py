@@ -162,6 +162,32 @@ def image_options(prefix: str = "", side: str = "", *, local: bool = True) -> li
     return options
 
 
+def manifest_options() -> list[click.Option]:
+    """What may become of manifests and their signatures on the way."""
+    return [
+        Value(
+            "--format",
+            "-f",
+            default=None,
+            metavar="FORMAT",
+            choices=FORMATS,
+            help="manifest type to write: oci, v2s1 or v2s2",
+        ),
+        Flag("--preserve-digests", help="fail rather than change a manifest"),
+        Flag("--remove-signatures", help="do not copy signatures"),
+        Flag("--remove-list-signatures", help="do not copy signatures of an index, but those of its images"),
+    ]
+
+
+def transport_options() -> list[click.Option]:
+    """What only the transports of the two sides understand, and a flag in place of which each side has its own."""
+    return [
+        Value("--src-opt", multiple=True, metavar="NAME=VALUE", help="an option of the source's transport"),
+        Value("--dest-opt", multiple=True, metavar="NAME=VALUE", help="an option of the destination's transport"),
+        Flag("--tls-verify", default=None, hidden=True),
+    ]
+
+
 def progress_options() -> list[click.Option]:
     """How to show what goes on."""
     text = "show progress as bar, plain, json or none (default auto: bars or lines, as fits)"

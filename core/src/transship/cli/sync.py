@@ -10,16 +10,17 @@ import click
 from transship import hookimpl
 from transship.cli.flags import GO_INT, Flag, GoCommand, UsageError, Value
 from transship.cli.options import (
-    FORMATS,
     cache_folder,
     check_credentials,
     disabled_plugins,
     image_options,
+    manifest_options,
     manifest_type,
     progress_options,
     report_options,
     retry_options,
     shared_options,
+    transport_options,
     with_options,
 )
 from transship.cli.signing import open_signers, signing_options
@@ -94,20 +95,8 @@ def _sync_options() -> list[click.Option]:
         *report_options("a line of JSON for each image"),
         Flag("--quiet", "-q", help="show no progress on standard output"),
         *progress_options(),
-        Value(
-            "--format",
-            "-f",
-            default=None,
-            metavar="FORMAT",
-            choices=FORMATS,
-            help="manifest type to write: oci, v2s1 or v2s2",
-        ),
-        Flag("--preserve-digests", help="fail rather than change a manifest"),
-        Flag("--remove-signatures", help="do not copy signatures"),
-        Flag("--remove-list-signatures", help="do not copy signatures of an index, but those of its images"),
-        Value("--src-opt", multiple=True, metavar="NAME=VALUE", help="an option of the source's transport"),
-        Value("--dest-opt", multiple=True, metavar="NAME=VALUE", help="an option of the destination's transport"),
-        Flag("--tls-verify", default=None, hidden=True),
+        *manifest_options(),
+        *transport_options(),
     ]
 
 
