@@ -288,12 +288,6 @@ def coloured() -> bool | None:
     return True if os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0") else None
 
 
-def cache_folder() -> str:
-    """Where what is remembered from one run to the next is kept; it need not be there."""
-    folder = os.environ.get("XDG_CACHE_HOME", "")
-    return os.path.join(folder if os.path.isabs(folder) else os.path.expanduser("~/.cache"), "transship")
-
-
 def disabled_plugins() -> list[str]:
     """What ``TRANSSHIP_DISABLED_PLUGINS`` names, separated by commas."""
     return [name.strip() for name in os.environ.get("TRANSSHIP_DISABLED_PLUGINS", "").split(",") if name.strip()]

@@ -10,7 +10,6 @@ import click
 from transship import hookimpl
 from transship.cli.flags import GO_INT, Flag, GoCommand, UsageError, Value
 from transship.cli.options import (
-    cache_folder,
     check_credentials,
     disabled_plugins,
     image_options,
@@ -127,6 +126,7 @@ def sync(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
         check_credentials(flags, prefix)
     from transship.cli.sync_output import sync_output
     from transship.plugin.cancellation import Cancellation
+    from transship.plugin.private_database import cache_file
     from transship.sync.request import Secrets, run_sync
     from transship.sync.sides import Workplace
 
@@ -142,7 +142,7 @@ def sync(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
             debug=app.log.debug,
             secrets=secrets,
             signers=signers,
-            creation_cache="" if flags["no_cache"] else f"{cache_folder()}/creation-v1.sqlite",
+            creation_cache="" if flags["no_cache"] else cache_file("creation-v1.sqlite"),
         )
         try:
             with sync_output(app.log, flags) as output:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 _BUSY_SECONDS = 3.0
 
 
+def cache_file(name: str) -> str:
+    """Where a file is kept that remembers something from one run to the next; it need not be there."""
+    folder = os.environ.get("XDG_CACHE_HOME", "")
+    return os.path.join(folder if os.path.isabs(folder) else os.path.expanduser("~/.cache"), "transship", name)
+
+
 class PrivateDatabase:
     """An SQLite file at ``path``, ``""`` for none. Threads and processes may use one at the same time.
 

@@ -9,7 +9,6 @@ copies computed gets in.
 from __future__ import annotations
 
 import functools
-import os
 import threading
 import time
 from collections.abc import Iterable
@@ -22,9 +21,9 @@ from transship.image.digest import Digest
 from transship.image.manifest import parse_manifest
 from transship.image.reference import DockerReference
 from transship.plugin.context import Context
+from transship.plugin.private_database import cache_file
 from transship.plugin.transport import RawManifest
 from transship_docker.cache_file import CacheFile, Location, Making, Variant
-from transship_docker.configuration import home
 
 NO_CACHE = "no-cache"
 
@@ -40,7 +39,7 @@ _Value = TypeVar("_Value")
 
 def open_cache(context: Context) -> BlobCache:
     """The cache of this user, which all parts of the process share; with ``no-cache`` an empty one."""
-    return BlobCache() if context.flag(NO_CACHE) else _shared(_default_path())
+    return BlobCache() if context.flag(NO_CACHE) else _shared(cache_file(_FILE))
 
 
 def save_cache(context: Context, cache: BlobCache) -> None:
@@ -59,11 +58,6 @@ class _SavedAtEnd:
 @functools.lru_cache(maxsize=8)
 def _shared(path: str) -> BlobCache:
     return BlobCache(path)
-
-
-def _default_path() -> str:
-    folder = os.environ.get("XDG_CACHE_HOME", "")
-    return os.path.join(folder if os.path.isabs(folder) else f"{home()}/.cache", "transship", _FILE)
 
 
 class BlobCache:
