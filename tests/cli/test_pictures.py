@@ -14,7 +14,8 @@ from html.parser import HTMLParser
 import pytest
 
 from transship.cli.pictures.drawing import ASCII, UNICODE, Drawing, Twig, fitted
-from transship.cli.pictures.wording import SHOWN, one_line, size_text
+from transship.cli.pictures.wording import SHOWN, one_line
+from transship.cli.sizes import size_text
 from transship.image.digest import digest_of
 from transship.image.media_types import OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
 from transship.testing.images import Image, oci_image, oci_index

@@ -13,7 +13,8 @@ from typing import Any
 from tqdm import tqdm
 
 from transship.cli.output import Log, printable
-from transship.cli.progress import Lines, Tally, amount
+from transship.cli.progress import Lines, Tally
+from transship.cli.sizes import size_text
 from transship.plugin.events import BlobFinished, BlobProgress, BlobStarted, Event
 
 _SHORT_DIGEST = 12
@@ -77,7 +78,8 @@ class BlobBars(Lines):
             return
         label, seconds = bar.desc.removesuffix(": "), bar.format_dict["elapsed"]
         _take_off(bar)
-        outcome = "skipped: already exists" if event.reused else f"done {amount(event.size)} in {seconds:.1f}s"
+        moved = f"done {size_text(max(event.size, 0))} in {seconds:.1f}s"
+        outcome = "skipped: already exists" if event.reused else moved
         self.show(f"{label} {outcome}")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from transship.cli.flags import UsageError
 from transship.cli.options import PROGRESS_WAYS
 from transship.cli.output import Log, printable
+from transship.cli.sizes import size_text
 from transship.errors import UnsupportedError
 from transship.plugin.events import (
     BlobFinished,
@@ -158,7 +159,7 @@ class Pulse:
             self._told = now
             rate = self._tally.read / (now - self._started)
             return (
-                f"Copied {amount(self._tally.read)} in {now - self._started:.0f}s ({amount(int(rate))}/s), "
+                f"Copied {size_text(self._tally.read)} in {now - self._started:.0f}s ({size_text(int(rate))}/s), "
                 f"{self._tally.finished} of {self._tally.started} blobs done"
             )
 
@@ -254,12 +255,3 @@ def line_of(event: Event) -> str:
         case StoringSignatures():
             return f"Storing {'list ' if event.of_index else ''}signatures"
     return ""
-
-
-def amount(size: int) -> str:
-    """``size`` bytes in the largest unit that leaves at least one."""
-    amount, units = float(max(size, 0)), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while amount >= 1024 and len(units) > 1:
-        amount /= 1024
-        units.pop(0)
-    return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"

@@ -15,11 +15,11 @@ from transship.cli.pictures.wording import (
     layer_text,
     one_line,
     short,
-    size_text,
     step_text,
     title,
     value_text,
 )
+from transship.cli.sizes import size_text
 
 SAYS_THE_SAME = "only the bytes of manifest or config differ, not what is compared of them"
 

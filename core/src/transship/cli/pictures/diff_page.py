@@ -14,10 +14,10 @@ from transship.cli.pictures.wording import (
     full_title,
     layer_text,
     short,
-    size_text,
     step_text,
     value_text,
 )
+from transship.cli.sizes import size_text
 
 _ONLY = {Side.FIRST: ("only in the first", "bad"), Side.SECOND: ("only in the second", "good")}
 

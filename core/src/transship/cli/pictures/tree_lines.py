@@ -16,9 +16,9 @@ from transship.cli.pictures.wording import (
     shared_layers,
     short,
     signature_text,
-    size_text,
     title,
 )
+from transship.cli.sizes import size_text
 from transship.image.digest import Digest
 
 

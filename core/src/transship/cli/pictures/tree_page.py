@@ -16,11 +16,11 @@ from transship.cli.pictures.wording import (
     shared_layers,
     short,
     signature_text,
-    size_text,
     step_text,
     title,
     value_text,
 )
+from transship.cli.sizes import size_text
 from transship.image.digest import Digest
 
 _COLOURS = 6

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from transship.anatomy.parts import Kind, LayerPart, Part, SignaturePart, attested_digest
+from transship.cli.sizes import size_text
 from transship.image.config import HistoryEntry
 from transship.image.digest import Digest
 
@@ -15,7 +16,6 @@ SHOWN = 100
 
 _TEXT_LIMIT = 4000
 _SHORT = 12
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _ARTIFACTS = {
     "application/vnd.cncf.helm.config.v1+json": "Helm chart",
     "application/vnd.cncf.notary.signature": "Notary signature",
@@ -43,18 +43,6 @@ def one_line(text: str) -> str:
 
 def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
-
-
-def size_text(size: int) -> str:
-    """A number of bytes in binary units; -1: it is unknown."""
-    if size < 0:
-        return "unknown size"
-    if size < 1024:
-        return f"{size} B"
-    power = 1
-    while power < len(_UNITS) and size >= 1023.95 * 1024**power:  # what would be rounded to 1024.0
-        power += 1
-    return f"{size / 1024**power:.1f} {_UNITS[power - 1]}"
 
 
 def counted(number: int, noun: str) -> str:
