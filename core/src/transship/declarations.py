@@ -57,11 +57,11 @@ class Declaration(NamedTuple):
 def declarations() -> Iterator[Declaration]:
     """Every plugin that is declared. One that is found twice on the path with the same module counts once."""
     seen = set()
-    for declaration in _in_folders() if _has_only_folders() else _anywhere():
-        identity = (declaration.kind, declaration.name, declaration.value)
-        if identity not in seen:
-            seen.add(identity)
-            yield declaration
+    for origin, text in _in_folders() if _has_only_folders() else _anywhere():
+        for declared in _entry_points(text):
+            if declared not in seen:
+                seen.add(declared)
+                yield Declaration(*declared, origin)
 
 
 def _has_only_folders() -> bool:
@@ -77,10 +77,10 @@ def _path() -> list[str]:
     return list(dict.fromkeys(os.fsdecode(entry) for entry in sys.path if isinstance(entry, (str, os.PathLike))))
 
 
-def _in_folders() -> Iterator[Declaration]:
+def _in_folders() -> Iterator[tuple[str, str]]:
+    """The metadata folder of each distribution, and the text that declares its entry points."""
     for folder in _metadata_folders():
-        for group, name, value in _entry_points(_text(os.path.join(folder, "entry_points.txt"))):
-            yield Declaration(group.removeprefix(_GROUPS), name, value, folder)
+        yield folder, _text(os.path.join(folder, "entry_points.txt"))
 
 
 def _metadata_folders() -> Iterator[str]:
@@ -122,7 +122,7 @@ def _text(path: str) -> str:
 
 
 def _entry_points(text: str) -> Iterator[tuple[str, str, str]]:
-    """The group, name and value of each entry point of ours (packaging.python.org, entry points, file format)."""
+    """The kind, name and value of each entry point of ours (packaging.python.org, entry points, file format)."""
     if f"[{_GROUPS}" not in text:
         return
     group = ""
@@ -131,10 +131,11 @@ def _entry_points(text: str) -> Iterator[tuple[str, str, str]]:
             group = line.strip("[]")
         elif group.startswith(_GROUPS) and line and not line.startswith("#"):
             name, _, value = line.partition("=")
-            yield group, name.strip(), value.strip()
+            yield group.removeprefix(_GROUPS), name.strip(), value.strip()
 
 
-def _anywhere() -> Iterator[Declaration]:
+def _anywhere() -> Iterator[tuple[importlib_metadata.IDistribution, str]]:
+    """The same, wherever distributions may be."""
     import importlib_metadata
 
     named, remnants = [], []
@@ -150,8 +151,7 @@ def _anywhere() -> Iterator[Declaration]:
             continue
         if name:
             seen.add(name)
-        for group, entry, value in _entry_points(distribution.read_text("entry_points.txt") or ""):
-            yield Declaration(group.removeprefix(_GROUPS), entry, value, distribution)
+        yield distribution, distribution.read_text("entry_points.txt") or ""
 
 
 def _metadata(distribution: importlib_metadata.IDistribution, field: str) -> str:
