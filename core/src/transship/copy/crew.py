@@ -53,7 +53,7 @@ class _Crew(Generic[_Result]):
     """Threads that take one job after the other, until there is none or one has failed."""
 
     def __init__(self, jobs: Sequence[Callable[[], _Result]], cancellation: Cancellation) -> None:
-        self._waiting: Iterator[tuple[int, Callable[[], _Result]]] = iter(list(enumerate(jobs)))
+        self._waiting: Iterator[tuple[int, Callable[[], _Result]]] = enumerate(jobs)
         self._cancellation = cancellation
         self._done: dict[int, _Result] = {}
         self._failures: list[BaseException] = []
@@ -75,8 +75,8 @@ class _Crew(Generic[_Result]):
 
     def results(self) -> list[_Result]:
         """What the jobs returned. Raises the first failure; that others were cancelled then is none."""
-        for failure in sorted(self._failures, key=_rank):
-            raise failure
+        if self._failures:
+            raise min(self._failures, key=_rank)
         return [self._done[number] for number in sorted(self._done)]
 
     def _next(self) -> tuple[int, Callable[[], _Result]] | None:

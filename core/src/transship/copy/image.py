@@ -128,7 +128,7 @@ def _planned(session: Session, accepted: AcceptedInstance, *, is_first: bool) ->
             manifest = parse_manifest(accepted.raw.data, accepted.raw.media_type)
         except InvalidManifestError as error:
             raise failure(f"reading manifest of {session.reference}", error, operation="read", side="source") from error
-        works = [_plan(session, manifest, target, signatures) for target in session.targets]
+        works = [_work(session, manifest, target, signatures) for target in session.targets]
         return _Plan(accepted, manifest, signatures, works, untold)
 
 
@@ -178,7 +178,7 @@ def lock_reason(session: Session, target: Target, signatures: Sequence[Signature
     return ""
 
 
-def _plan(session: Session, manifest: ImageManifest, target: Target, signatures: Sequence[Signature]) -> _Work:
+def _work(session: Session, manifest: ImageManifest, target: Target, signatures: Sequence[Signature]) -> _Work:
     lock = lock_reason(session, target, signatures)
     types = plan_manifest_type(
         manifest.media_type,
