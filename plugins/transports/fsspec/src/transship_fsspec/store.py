@@ -11,6 +11,8 @@ from transship.errors import TransshipError, UnsupportedError
 from transship.image.digest import Digest
 from transship.plugin.blob import BlobReader, Content
 
+from .failures import reporting
+
 PIECE = 4 << 20  # what is asked for or sent at once
 LEFTOVER_SECONDS = 24 * 60 * 60
 
@@ -116,3 +118,13 @@ def skip(file: IO[bytes], size: int) -> None:
     except (OSError, ValueError, NotImplementedError):  # what cannot be sought is read
         while size and (piece := file.read(min(size, PIECE))):
             size -= len(piece)
+
+
+def pieces(file: IO[bytes], place: object) -> Iterator[bytes]:
+    """The rest of a file; ``place`` is what errors call it."""
+    while True:
+        with reporting("read", place):
+            piece = file.read(PIECE)
+        if not piece:
+            return
+        yield piece

@@ -18,7 +18,7 @@ from .connection import Connections
 from .failures import reason_of, reporting
 from .lock import LOCK_NAME, FolderLock, Lock, process_lock
 from .reference import Url
-from .store import LEFTOVER_SECONDS, PIECE, Found, PiecewiseContent, Store, blob_name, skip
+from .store import LEFTOVER_SECONDS, PIECE, Found, PiecewiseContent, Store, blob_name, pieces, skip
 
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 
@@ -191,12 +191,7 @@ class TreeStore(Store):
         return file
 
     def _pieces(self, file: BinaryIO, name: str) -> Iterator[bytes]:
-        while True:
-            with reporting("read", self.place(name)):
-                piece = file.read(PIECE)
-            if not piece:
-                return
-            yield piece
+        return pieces(file, self.place(name))
 
     def _lock(self) -> Lock:
         return FolderLock(self._filesystem, self._path(LOCK_NAME), self._context)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from transship.errors import TransportError, UnsupportedError
 from transship.plugin.blob import BlobReader, Content
@@ -14,7 +14,7 @@ from transship.plugin.files import unnamed_file
 
 from .failures import reporting
 from .reference import Place
-from .store import PIECE, Found, PiecewiseContent, Store, blob_name, skip
+from .store import PIECE, Found, PiecewiseContent, Store, blob_name, pieces, skip
 
 # zipfile takes in the list of members at once.
 DIRECTORY_LIMIT = 16 << 20
@@ -62,7 +62,7 @@ class ZipReader(Store):
             except BaseException:
                 file.close()
                 raise
-        return PiecewiseContent(self._pieces(file), found.file_size - offset, file.close)
+        return PiecewiseContent(pieces(file, self._place), found.file_size - offset, file.close)
 
     def close(self) -> None:
         self._zip.close()
@@ -72,14 +72,6 @@ class ZipReader(Store):
     def _find(self, name: str) -> zipfile.ZipInfo | None:
         path = f"{self._place.folder}/{name}" if self._place.folder else name
         return self._zip.NameToInfo.get(path)
-
-    def _pieces(self, file: Any) -> Iterator[bytes]:
-        while True:
-            with reporting("read", self._place):
-                piece = file.read(PIECE)
-            if not piece:
-                return
-            yield piece
 
 
 class ZipWriter(Store):
