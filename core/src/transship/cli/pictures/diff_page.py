@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from transship.anatomy.difference import Change, Difference, HistoryChange, LayerChange, PartDifference, Side, Sizes
 from transship.anatomy.parts import Part
 from transship.cli.pictures.diff_lines import SAYS_THE_SAME, pair_title, says_the_same
-from transship.cli.pictures.page import Markup, bar, code, document, element, more, table
+from transship.cli.pictures.page import Markup, bar, code, document, element, key, more, table
 from transship.cli.pictures.wording import (
     SHOWN,
     contents_text,
@@ -55,12 +55,8 @@ def _sizes(sizes: Sizes) -> Iterator[Markup]:
     )
     named = [(size, colour, f"{size_text(size)} {who}") for size, colour, who in pieces]
     yield bar("Sizes: " + ", ".join(text for _, _, text in named), named)
-    keys = [element("li", _key(colour), text) for _, colour, text in named]
+    keys = [element("li", key(colour), text) for _, colour, text in named]
     yield element("ul", *keys, class_="keys")
-
-
-def _key(colour: str) -> Markup:
-    return Markup(f'<svg class="key" aria-hidden="true"><rect class="{colour}" width="100%" height="100%" /></svg>')
 
 
 def _part(difference: PartDifference, siblings: Sequence[Part]) -> Markup:

@@ -121,3 +121,8 @@ def bar(label: str, pieces: Sequence[tuple[int, str, str]]) -> Markup:
             )
         start += width
     return element("svg", *drawn, class_="bar", role="img", aria_label=label)
+
+
+def key(colour: str) -> Markup:
+    """A square of a colour, a class, to go before what that colour stands for."""
+    return Markup(f'<svg class="key" aria-hidden="true"><rect class="{colour}" width="100%" height="100%" /></svg>')

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transship.anatomy.parts import Kind, LayerPart, Part
-from transship.cli.pictures.page import Markup, bar, code, details, document, element, more, table
+from transship.cli.pictures.page import Markup, bar, code, details, document, element, key, more, table
 from transship.cli.pictures.wording import (
     SHOWN,
     contents_text,
@@ -110,10 +110,7 @@ def _layers_table(layers: Sequence[LayerPart], shared: set[Digest]) -> Markup:
 
 
 def _key(number: int) -> Markup:
-    square = Markup(
-        f'<svg class="key" aria-hidden="true"><rect class="{_colour(number)}" width="100%" height="100%" /></svg>'
-    )
-    return Markup(square + element("span", str(number + 1)))
+    return Markup(key(_colour(number)) + element("span", str(number + 1)))
 
 
 def _colour(number: int) -> str:
