@@ -16,6 +16,7 @@ from transship.image.descriptor import Descriptor
 from transship.image.digest import digest_of
 from transship.image.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
 from transship.plugin.blob import BlobReader, BytesContent, Expectation
+from transship.plugin.context import Context
 from transship.plugin.credentials import Credentials
 from transship.plugin.transport import LayerCompression
 from transship.testing.images import artifact_with_own_config, oci_image, oci_index, schema2_image
@@ -44,9 +45,9 @@ def asked(registry, *, path=""):
 
 def note_at(registry, repository, data=LAYER):
     """Have the cache of this test know where a blob is."""
-    from transship_docker.blob_cache import _default_path, _shared
+    from transship_docker.blob_cache import open_cache
 
-    _shared(_default_path()).note(registry.host, repository, [digest_of(data)])
+    open_cache(Context()).note(registry.host, repository, [digest_of(data)])
 
 
 def test_traits_are_those_of_a_registry(registry, open_destination):
