@@ -80,6 +80,40 @@ def test_threads_that_write_at_the_same_time_lose_nothing(place, transship_cli):
     assert _tags(place) == [f"v{number}" for number in range(WRITERS)]
 
 
+@pytest.mark.parametrize("place", ["sftp"], indirect=True)
+def test_folders_that_another_writer_makes_meanwhile_are_used(place, tmp_path):
+    with closing(store_to_write(parse_reference(f"{place.url}/a/b").place, Context())) as store:
+        make = store._filesystem.ftp.mkdir
+
+        def make_second(path, mode):
+            os.mkdir(path)
+            make(path, mode)
+
+        store._filesystem.ftp.mkdir = make_second
+        store.make_folder("blobs")
+    assert (tmp_path / "elsewhere" / "layout" / "a" / "b" / "blobs").is_dir()
+
+
+@pytest.mark.parametrize("place", ["sftp"], indirect=True)
+def test_lock_that_is_given_up_while_it_is_asked_for_is_taken(place, tmp_path):
+    path = tmp_path / "elsewhere" / "layout" / lock.LOCK_NAME
+    with closing(store_to_write(parse_reference(place.url).place, Context())) as store:
+        store.make_folder("")
+        make = store._filesystem.ftp.mkdir
+
+        def make_second(path_there, *mode):
+            store._filesystem.ftp.mkdir = make
+            path.mkdir()
+            try:
+                make(path_there, *mode)
+            finally:
+                path.rmdir()
+
+        store._filesystem.ftp.mkdir = make_second
+        with store.locked():
+            assert path.is_dir()
+
+
 def test_index_on_s3_is_replaced_only_if_it_is_the_one_that_was_read(s3, new_name):
     with closing(store_to_write(parse_reference(f"s3://images/{new_name}").place, Context())) as store:
         store.replace(INDEX, b"first", Found(None))

@@ -22,6 +22,8 @@ LOCK_NAME = ".transship.lock"
 STALE_SECONDS = 60.0
 PATIENCE_SECONDS = 600.0
 TELLING_SECONDS = 5.0
+# A lock that could not be made and is not there may have been given up in between.
+ATTEMPTS = 3
 
 _process_locks: dict[str, threading.Lock] = {}
 _process_locks_guard = threading.Lock()
@@ -95,15 +97,17 @@ class FolderLock(Lock):
     """A folder, as making one is exclusive where there are folders."""
 
     def _take(self) -> bool:
-        try:
-            self._filesystem.mkdir(self._path, create_parents=False)
-        except FileExistsError:
-            return False
-        except Exception:  # many file systems report any failure as the same error
-            if not self._filesystem.exists(self._path):
-                raise
-            return False
-        return True
+        for _ in range(ATTEMPTS):
+            try:
+                self._filesystem.mkdir(self._path, create_parents=False)
+                return True
+            except FileExistsError:
+                return False
+            except Exception as error:  # many file systems report any failure as the same error
+                failure = error
+            if self._filesystem.exists(self._path):
+                return False
+        raise failure
 
     def _owner(self) -> Hashable:
         try:

@@ -148,11 +148,7 @@ class TreeStore(Store):
         if name in self._folders:
             return
         with reporting("write", self.place(name)):
-            try:
-                self._filesystem.makedirs(self._path(name), exist_ok=True)
-            except Exception:  # another writer may have been quicker, which some file systems report as any failure
-                if not self._filesystem.isdir(self._path(name)):
-                    raise
+            self._make_folders(self._path(name))
         self._folders.add(name)
 
     @property
@@ -164,6 +160,18 @@ class TreeStore(Store):
     def _path(self, name: str) -> str:
         root: str = self._filesystem._strip_protocol(str(self._url))
         return f"{root}/{name}" if name else root
+
+    def _make_folders(self, path: str) -> None:
+        levels = path.count("/") + 1
+        for _ in range(levels):
+            try:
+                self._filesystem.makedirs(path, exist_ok=True)
+                return
+            except Exception as error:  # many file systems fail in some way when another writer makes a level first
+                failure = error
+            if self._filesystem.isdir(path):
+                return
+        raise failure
 
     def _status(self, name: str) -> dict[str, Any] | None:
         path = self._path(name)
