@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from transship import hookimpl
 from transship.api import CopyOptions, PluginManager
 from transship.copy.run import copy_image
 from transship.errors import TransshipError
 from transship.image.platform import PlatformRequest
 from transship.places import place
 from transship.policy.document import parse_policy
+from transship.policy.files import load_policy
+from transship.sync.presence import present_digest
 from transship.testing.images import oci_image, schema2_image
 from transship.testing.registry import Registry
 from transship.testing.writers import write_dir, write_oci_archive, write_oci_layout
@@ -76,6 +82,65 @@ class TestNameThatLeadsElsewhere:
         swap()
         with pytest.raises(TransshipError, match="lead"):
             verify_image(source, policy, platform=PlatformRequest())
+
+
+WRONG_SCOPES = {
+    "no-text": lambda path: {"policy_identity": Path(path)},
+    "none": lambda path: {"policy_identity": None},
+    "trailing-slash": lambda path: {"policy_identity": path + "/"},
+    "relative": lambda path: {"policy_identity": path[1:]},
+    "no-tuple": lambda path: {"policy_identity": path, "policy_namespaces": os.path.dirname(path)},
+    "everything-first": lambda path: {"policy_identity": path + "/a", "policy_namespaces": ("", path)},
+    "another-transport": lambda path: {"transport": "dir", "policy_identity": path},
+}
+
+
+class TestTransportThatGetsItsScopesWrong:
+    """A broader rule than the one that was made for an image never lets it pass."""
+
+    @pytest.fixture
+    def shelf(self, request, images, transship_plugins):
+        """A transport whose references have the wrong members, and a policy that rejects one folder."""
+
+        class Shelf(type(transship_plugins.transport("dir"))):
+            name = "shelf"
+
+            def parse_reference(self, text):
+                reference = super().parse_reference(text)
+                return replace(reference, **{"transport": self.name, **request.param(reference.policy_identity)})
+
+        class Plugin:
+            @staticmethod
+            @hookimpl
+            def transship_transports():
+                return [Shelf()]
+
+        transship_plugins.register(Plugin())
+        scopes = {"shelf": {str(images / "folder"): [REJECT], "": [ACCEPT]}, "dir": {"": [ACCEPT]}}
+        (images / "policy.json").write_text(json.dumps({"default": [ACCEPT], "transports": scopes}))
+
+    @pytest.mark.parametrize("shelf", [lambda path: {}], indirect=True)
+    def test_is_no_obstacle_where_it_gets_them_right(self, run, images, shelf):
+        (images / "folder").rename(images / "another")
+        assert run("--policy", "policy.json", "copy", "-q", "shelf:another", "dir:out", policy=True).code == 0
+        (images / "another").rename(images / "folder")
+        refused = run("--policy", "policy.json", "copy", "-q", "shelf:folder", "dir:out", policy=True)
+        assert "is rejected by policy" in refused.fatal
+
+    @pytest.mark.parametrize("shelf", WRONG_SCOPES.values(), ids=WRONG_SCOPES, indirect=True)
+    @pytest.mark.parametrize("command", [("copy", "shelf:folder", "dir:out"), ("verify", "shelf:folder")])
+    def test_is_refused_in_one_line(self, run, images, shelf, command):
+        outcome = run("--policy", "policy.json", *command, policy=True)
+        assert (outcome.code, outcome.lines) == (1, [])
+        assert "folder" in outcome.fatal
+        assert not (images / "out").exists()
+
+    @pytest.mark.parametrize("shelf", WRONG_SCOPES.values(), ids=WRONG_SCOPES, indirect=True)
+    def test_is_not_passed_over_as_one_that_is_there(self, images, shelf, transship_plugins):
+        source, destination = (place(transship_plugins, f"{name}:folder", "source") for name in ("shelf", "dir"))
+        policy = load_policy("policy.json")
+        assert present_digest(destination, destination, policy, CopyOptions()) is not None
+        assert present_digest(source, destination, policy, CopyOptions()) is None
 
 
 SOURCES = ("dir:folder", "oci:layout:v1", "oci:layout:index", "docker-archive:archive.tar")

@@ -21,7 +21,7 @@ from transship.places import Place
 from transship.plugin.machine import machine_platform
 from transship.plugin.transport import RawManifest, Source
 from transship.policy.document import Policy
-from transship.policy.evaluation import Verdict, judge, require_valid_scopes
+from transship.policy.evaluation import Verdict, judge, require_scopes_of, require_valid_scopes
 from transship.retry import may_pass
 
 
@@ -56,6 +56,7 @@ def verify_image(
     An image is accepted if all that is in the answer is. Raises ``TransshipError`` if the image cannot be read.
     """
     require_valid_scopes(policy, place.transport)
+    require_scopes_of(place.reference, policy, place.transport)
     with contextlib.ExitStack() as stack:
         try:
             source = place.transport.open_source(place.reference, place.context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -277,6 +278,41 @@ def test_scope_that_applies_is_told(identity, namespaces, told):
 
 def test_default_that_applies_is_told():
     assert str(POLICY.scope_of(Reference(transport="dir", text=""))[0]) == "default"
+
+
+@pytest.mark.parametrize(
+    ("identity", "namespaces"),
+    [
+        (None, ()),
+        (Path("/srv/images/app"), ()),
+        (b"/srv/images/app", ()),
+        ("/srv/images/app", "/srv/images"),
+        ("/srv/images/app", ["/srv/images"]),
+        ("/srv/images/app", None),
+        ("/srv/images/app", (Path("/srv/images"),)),
+        ("/srv/images/app", iter(["/srv/images"])),
+        ("/srv/images/app", ("", "/srv/images")),
+        ("/srv/images/app", ("/srv/images", "")),
+        ("", ("/srv/images",)),
+    ],
+)
+def test_scopes_that_a_transport_gets_wrong_lead_to_no_broader_one(identity, namespaces):
+    reference = Reference(transport="oci", text="app", policy_identity=identity, policy_namespaces=namespaces)
+    for policy in (POLICY, ACCEPT_ALL):
+        with pytest.raises(PolicyError, match="oci:app"):
+            policy.scope_of(reference)
+
+
+@pytest.mark.parametrize(
+    "identity", ["*", " ", "/srv/images/", "/srv/images/app ", "/SRV/images/app", "srv/images/app"]
+)
+def test_scopes_are_compared_as_they_are(identity):
+    """No character has a meaning, and nothing is left out: what may be in a scope only its transport knows."""
+    reference = Reference(transport="oci", text="", policy_identity=identity)
+    assert str(POLICY.scope_of(reference)[0]) == 'oci ""'
+    exact = _parsed({"default": REJECT, "transports": {"oci": {identity: ACCEPT}}})
+    assert exact.scope_of(reference)[0].name == identity
+    assert str(exact.scope_of(Reference(transport="oci", text="", policy_identity="/a"))[0]) == "default"
 
 
 def test_all_requirements_of_a_scope_are_there():

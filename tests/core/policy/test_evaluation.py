@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from transship.discovery import PluginManager
-from transship.errors import PolicyError, PolicyRejectedError, TransportError
+from transship.errors import InvalidReferenceError, PolicyError, PolicyRejectedError, TransportError
 from transship.plugin.mechanism import Requirement, RequirementVerdict, SignatureVerdict, UntrustedImage
-from transship.plugin.transport import Reference
+from transship.plugin.transport import Reference, Transport
 from transship.policy.document import ACCEPT_ALL, Policy, Scope
-from transship.policy.evaluation import judge, require_accepted, require_valid_scopes
+from transship.policy.evaluation import judge, require_accepted, require_scopes_of, require_valid_scopes
 from transship.policy.requirements import AcceptAnything, Reject, SignedBaseLayer, Unchecked
 
 IMAGE = UntrustedImage(Reference(transport="oci", text="image", policy_identity="/image"), b"{}", "")
@@ -160,6 +161,52 @@ def test_scope_that_can_never_match_is_refused(scope):
 def test_scope_that_can_match_is_accepted(scope):
     policy = Policy((), {"oci": {scope: ()}, "elsewhere": {"relative": ()}})
     require_valid_scopes(policy, PluginManager().transport("oci"))
+
+
+class Shelf(Transport):
+    """Its scopes begin with a slash, and do not end with one."""
+
+    name = "shelf"
+
+    def validate_policy_scope(self, scope):
+        if not scope.startswith("/") or scope.endswith("/"):
+            raise InvalidReferenceError(f"no place is {scope}")
+
+
+RULES = {"shelf": {"/a/b": (Reject(),), "": (AcceptAnything(),)}}
+
+
+@pytest.mark.parametrize("scopes", [("a/b",), ("/a/b/",), ("*",), (" ",), ("/a/b/c", "/a/b/", "/a")])
+def test_image_that_no_rule_could_be_made_for_is_refused_where_there_are_rules(scopes):
+    reference = Reference(transport="shelf", text="x", policy_identity=scopes[0], policy_namespaces=scopes[1:])
+    with pytest.raises(PolicyError, match="shelf:x"):
+        require_scopes_of(reference, Policy((AcceptAnything(),), RULES), Shelf())
+
+
+@pytest.mark.parametrize("rules", [{}, {"shelf": {"": (AcceptAnything(),)}}, {"oci": RULES["shelf"]}])
+def test_what_is_said_of_all_images_of_a_transport_holds_for_each(rules):
+    reference = Reference(transport="shelf", text="x", policy_identity="a/b")
+    require_scopes_of(reference, Policy((Reject(),), rules), Shelf())
+
+
+@pytest.mark.parametrize("scopes", [("/a/b",), ("/a/b/c", "/a/b"), ("/c", "/a", "/a"), ("",)])
+def test_image_that_a_rule_could_be_made_for_is_judged(scopes):
+    reference = Reference(transport="shelf", text="x", policy_identity=scopes[0], policy_namespaces=scopes[1:])
+    require_scopes_of(reference, Policy((Reject(),), RULES), Shelf())
+
+
+@pytest.mark.parametrize("policy", [ACCEPT_ALL, Policy((AcceptAnything(),), RULES)])
+def test_transport_cannot_pass_its_images_for_those_of_another_one(policy):
+    reference = Reference(transport="docker", text="x", policy_identity="/c")
+    with pytest.raises(PolicyError, match="docker:x"):
+        require_scopes_of(reference, policy, Shelf())
+
+
+@pytest.mark.parametrize("policy", [ACCEPT_ALL, Policy((AcceptAnything(),), RULES)])
+def test_scopes_that_are_none_are_refused_before_anything_is_read(policy):
+    reference = Reference(transport="shelf", text="x", policy_identity=Path("/a/b"))
+    with pytest.raises(PolicyError, match="shelf:x"):
+        require_scopes_of(reference, policy, Shelf())
 
 
 REGISTRY_SCOPES = (

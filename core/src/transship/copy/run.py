@@ -28,7 +28,7 @@ from transship.plugin.events import ImageFinished, ImageStarted
 from transship.plugin.machine import machine_platform
 from transship.plugin.transport import RawManifest, Reference, Source
 from transship.policy.document import Policy
-from transship.policy.evaluation import require_valid_scopes
+from transship.policy.evaluation import require_scopes_of, require_valid_scopes
 
 
 def copy_image(
@@ -52,6 +52,7 @@ def copy_image(
     a later one that failed.
     """
     require_valid_scopes(policy, source.transport)
+    require_scopes_of(source.reference, policy, source.transport)
     options = options_with_referrers(options)
     with contextlib.ExitStack() as stack:
         targets = [_open_target(place, stack, dry_run=options.dry_run) for place in destinations]

@@ -26,7 +26,8 @@ class Reference:
     """Names an image: ``str()`` gives ``transport:text`` in canonical form. Transports subclass it.
 
     ``named`` is the docker reference that the image has there, None where there is none. ``policy_identity``
-    and ``policy_namespaces`` are the scopes of a trust policy that it falls under, most specific first.
+    and ``policy_namespaces`` are the scopes of a trust policy that it falls under, most specific first; without them
+    it is what a policy says of the whole transport that counts. Scopes that are wrong refuse the image.
     """
 
     transport: str

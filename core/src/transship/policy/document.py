@@ -32,12 +32,33 @@ class Policy(NamedTuple):
     origin: str = ""
 
     def scope_of(self, reference: Reference) -> tuple[Scope, tuple[Requirement, ...]]:
-        """The most specific scope that ``reference`` falls under and its requirements; nothing is inherited."""
+        """The most specific scope that ``reference`` falls under and its requirements; nothing is inherited.
+
+        Raises ``PolicyError`` if its transport does not say properly which ones these are.
+        """
         scopes = self.transports.get(reference.transport, {})
-        for name in (reference.policy_identity, *reference.policy_namespaces, ""):
+        for name in (*scope_names(reference), ""):
             if name in scopes:
                 return Scope(reference.transport, name), scopes[name]
         return Scope(), self.default
+
+
+def scope_names(reference: Reference) -> tuple[str, ...]:
+    """The scopes that ``reference`` falls under, most specific first, without ``""``, that of its whole transport.
+
+    Raises ``PolicyError`` for what its transport has got wrong: a rule that was made for the image might not be found,
+    and a broader one let it pass.
+    """
+    identity, namespaces = reference.policy_identity, reference.policy_namespaces
+    if identity == "" and namespaces == ():
+        return ()
+    if not isinstance(namespaces, tuple):
+        raise PolicyError(f"{reference}: its transport must give policy_namespaces as a tuple, not {namespaces!r}")
+    names = (identity, *namespaces)
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise PolicyError(f"{reference}: its transport gives it the scope {name!r}, which no policy can have")
+    return names
 
 
 ACCEPT_ALL = Policy((AcceptAnything(),), {}, "--insecure-policy")

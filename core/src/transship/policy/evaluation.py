@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from transship.errors import InvalidReferenceError, PolicyError, PolicyRejectedError, TransshipError
 from transship.plugin.mechanism import Requirement, RequirementVerdict, UntrustedImage
-from transship.plugin.transport import Transport
-from transship.policy.document import Policy, Scope
+from transship.plugin.transport import Reference, Transport
+from transship.policy.document import Policy, Scope, scope_names
 
 _TEXT_LIMIT = 4096  # characters
 
@@ -60,6 +60,24 @@ def require_valid_scopes(policy: Policy, transport: Transport) -> None:
                 transport.validate_policy_scope(scope)
         except InvalidReferenceError as error:
             raise PolicyError(f'invalid policy: "transports" {transport.name!r} {scope!r}: {error}') from error
+
+
+def require_scopes_of(reference: Reference, policy: Policy, transport: Transport) -> None:
+    """Raise ``PolicyError`` if ``policy`` might miss what it says of ``reference``, which ``transport`` has parsed.
+
+    What tells the images of a transport apart by scopes must be able to name the scopes of this one: else nobody could
+    have made a rule for it, and a broader one would let it pass.
+    """
+    if reference.transport != transport.name:
+        raise PolicyError(f"{reference}: the transport {transport.name!r} must not give references of another one")
+    names = scope_names(reference)
+    if not any(policy.transports.get(transport.name, {})):
+        return
+    for name in names:
+        try:
+            transport.validate_policy_scope(name)
+        except InvalidReferenceError as error:
+            raise PolicyError(f"{reference}: no policy can say anything of {name!r}, where it is: {error}") from error
 
 
 def _judged(

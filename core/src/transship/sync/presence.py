@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from transship.copy.options import CopyOptions, MultiArch
-from transship.errors import TransshipError
+from transship.errors import PolicyError, TransshipError
 from transship.image.digest import Digest
 from transship.image.identification import guess_media_type, manifest_digest, normalized_media_type
 from transship.image.index import choose, parse_index
@@ -15,6 +15,7 @@ from transship.places import Place
 from transship.plugin.machine import machine_platform
 from transship.plugin.transport import DigestReader, ManifestIdentity, Source
 from transship.policy.document import Policy
+from transship.policy.evaluation import require_scopes_of
 from transship.policy.requirements import ACCEPT_ANYTHING
 
 
@@ -39,6 +40,10 @@ def present_digest(source: Place, destination: Place, policy: Policy, options: C
 
 
 def _decided_by_digest(source: Place, policy: Policy, options: CopyOptions) -> bool:
+    try:
+        require_scopes_of(source.reference, policy, source.transport)
+    except PolicyError:
+        return False
     _, requirements = policy.scope_of(source.reference)
     return (
         options.multi_arch in (MultiArch.SYSTEM, MultiArch.ALL)
