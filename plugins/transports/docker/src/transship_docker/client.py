@@ -24,7 +24,6 @@ from transship_docker.errors import (
     refusal,
     while_doing,
 )
-from transship_docker.http import httpx
 from transship_docker.network import Body, Network, absolute_url
 from transship_docker.responses import read_body, read_what_comes
 
@@ -39,9 +38,22 @@ _AUTHENTICATION_ROUNDS = 3
 _API_VERSION = ("Docker-Distribution-API-Version", "registry/2.0")
 
 if TYPE_CHECKING:
+    from transship_docker.http import httpx
     from transship_docker.tokens import TokenService
 
 FindClientCredentials = Callable[[], Credentials | None]
+
+
+class Answer(NamedTuple):
+    """An answer with its body, as it came: what Content-Encoding says of it is not undone.
+
+    ``url`` is the address that answered, after redirects.
+    """
+
+    status_code: int
+    headers: httpx.Headers
+    content: bytes
+    url: str
 
 
 class _Registry(NamedTuple):
@@ -173,14 +185,15 @@ class RegistryClient:
         accept_statuses: Collection[int] = (200,),
         stall_timeout: float | None = None,
         limit: int = METADATA_LIMIT,
-    ) -> httpx.Response:
+    ) -> Answer:
         """The answer with its body, at most ``limit`` bytes. As ``open`` in everything else."""
         request = self._request(method, path_or_url, headers, content, stall_timeout)
         backoff = self._backoff(request)
         while True:
             response = self._accepted(request, backoff, extra_scope, accept_statuses)
             try:
-                return _whole(response, read_body(response, limit))
+                body = read_body(response, limit)
+                return Answer(response.status_code, response.headers, body, str(response.request.url))
             except NetworkError as error:
                 if not (error.retryable and backoff.wait_after_failure(timed_out=error.timed_out)):
                     raise
@@ -375,14 +388,6 @@ class RegistryClient:
             is_news = text not in self._warnings and len(self._warnings) < 100
             self._warnings.add(text)
             return is_news
-
-
-def _whole(response: httpx.Response, body: bytes) -> httpx.Response:
-    """The answer with its body as it came: what Content-Encoding says of it is not undone."""
-    kept = [line for line in response.headers.raw if line[0].lower() != b"content-encoding"]
-    whole = httpx.Response(response.status_code, headers=kept, content=body, request=response.request)
-    whole.extensions = {k: v for k, v in response.extensions.items() if k == "reason_phrase"}
-    return whole
 
 
 def _with_version(headers: Mapping[str, str] | Collection[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -5,19 +5,15 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from transship.errors import CancelledError, DeadlineExceededError, TransshipError
 from transship.image.digest import Digest
 from transship.image.reference import DockerReference
 from transship_docker.blob_cache import BlobCache
-from transship_docker.client import RegistryClient
+from transship_docker.client import Answer, RegistryClient
 from transship_docker.errors import while_doing
 from transship_docker.uploads import SUCCESS, upload_location
-
-if TYPE_CHECKING:
-    from transship_docker.http import httpx
 
 _MEMORY_LIMIT = 20_000
 _LENGTH = re.compile(r"[0-9]{1,18}")
@@ -130,7 +126,7 @@ class BlobFinder:
         return False
 
 
-def _length(response: httpx.Response, digest: Digest) -> int | None:
+def _length(response: Answer, digest: Digest) -> int | None:
     """The length that an answer to HEAD declares, None if it declares none or is about another blob."""
     declared = response.headers.get("docker-content-digest", str(digest))
     length = response.headers.get("content-length", "")

@@ -56,7 +56,7 @@ def _from_api(client: RegistryClient, repository: DockerReference, subject: Dige
         if response.headers.get("content-type", "").partition(";")[0].strip().lower() != OCI_INDEX:
             return None
         found += listed_referrers(response.content)
-        path = next_page(response.headers.get("link", ""), str(response.request.url))
+        path = next_page(response.headers.get("link", ""), response.url)
         if not path:
             return found
         if len(found) > _COUNT_LIMIT:

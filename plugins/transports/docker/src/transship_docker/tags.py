@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from transship.errors import InvalidDigestError, InvalidReferenceError, ListingRefusedError, TransportError
 from transship.image.digest import Digest
 from transship.image.quoting import quoted
 from transship.image.reference import DockerReference
-from transship_docker.client import RegistryClient
+from transship_docker.client import Answer, RegistryClient
 from transship_docker.errors import RegistryError, while_doing
-
-if TYPE_CHECKING:
-    import httpx
 
 PAGE_LIMIT = 8 << 20
 """One page may be this long: registries that know no pages give all tags at once."""
@@ -48,13 +45,13 @@ def iterate_tags(client: RegistryClient, repository: DockerReference) -> Iterato
             count += len(tags)
             if count > COUNT_LIMIT:
                 raise TransportError(f"more than {COUNT_LIMIT} tags")
-            path = next_page(response.headers.get("link", ""), str(response.request.url))
+            path = next_page(response.headers.get("link", ""), response.url)
         for tag in tags:
             if _is_tag(tag, repository):
                 yield tag
 
 
-def _page(client: RegistryClient, path: str) -> httpx.Response:
+def _page(client: RegistryClient, path: str) -> Answer:
     try:
         return client.request("GET", path, limit=PAGE_LIMIT)
     except RegistryError as error:

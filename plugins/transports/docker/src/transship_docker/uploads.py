@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from transship.errors import ContentMismatchError, InvalidDigestError, TransportError, TransshipError
@@ -19,14 +19,11 @@ from transship.image.digest import Digest
 from transship.plugin.blob import BlobReader
 from transship.plugin.context import Context
 from transship_docker.backoff import retry_after
-from transship_docker.client import RegistryClient
+from transship_docker.client import Answer, RegistryClient
 from transship_docker.errors import NetworkError, RegistryError, is_passing, printable, while_doing
 from transship_docker.network import absolute_url
 from transship_docker.rate_limit import RateLimit, parse_size
 from transship_docker.replay import ReplayableBlob
-
-if TYPE_CHECKING:
-    from transship_docker.http import httpx
 
 CHUNK_SIZE = "chunk-size"
 
@@ -179,7 +176,7 @@ class _Upload:
             self._uploader.limit.take(len(piece))
             yield piece
 
-    def _acknowledged(self, response: httpx.Response, sent: int) -> int:
+    def _acknowledged(self, response: Answer, sent: int) -> int:
         """How far the registry says it has come. Of one that was not asked for chunks that is not believed: some
         talk nonsense, and the digest will tell.
         """
@@ -295,12 +292,12 @@ class _Hope:
         self._context.cancellation.wait(delay * random.uniform(1, 1.2))  # noqa: S311 - jitter, not a secret
 
 
-def upload_location(client: RegistryClient, response: httpx.Response) -> str:
+def upload_location(client: RegistryClient, response: Answer) -> str:
     """Where an upload goes on, ``""`` if the registry does not say. Never from https to http by itself."""
     location = response.headers.get("location", "")
     if not location:
         return ""
-    base = str(response.request.url)
+    base = response.url
     with while_doing("determining upload URL"):
         url = absolute_url(location, base)
         if base.startswith("https:") and not url.startswith("https:") and not client.insecure:
@@ -308,7 +305,7 @@ def upload_location(client: RegistryClient, response: httpx.Response) -> str:
     return url
 
 
-def require_digest(response: httpx.Response, digest: Digest) -> None:
+def require_digest(response: Answer, digest: Digest) -> None:
     """Raise ``ContentMismatchError`` if the registry says that it stored something else."""
     text = response.headers.get("docker-content-digest", "")
     with suppress(InvalidDigestError):
@@ -317,7 +314,7 @@ def require_digest(response: httpx.Response, digest: Digest) -> None:
             raise ContentMismatchError(f"the registry stored {printable(text)} instead of {digest}")
 
 
-def _held(response: httpx.Response) -> int | None:
+def _held(response: Answer) -> int | None:
     """How many bytes the registry has by its Range, None if that cannot be told.
 
     ``0-0`` is one byte by the book, and none with docker-registry: none is the safe guess, as it starts anew.
