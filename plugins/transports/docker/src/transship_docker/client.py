@@ -236,7 +236,9 @@ class RegistryClient:
         content: Body,
         stall_timeout: float | None,
     ) -> _Request:
-        url = absolute_url(path_or_url, f"{self.ping().url}/")
+        registry = self.ping().url
+        is_path = path_or_url.startswith("/v2/")
+        url = f"{registry}{path_or_url}" if is_path else absolute_url(path_or_url, f"{registry}/")
         return _Request(method, url, _with_version(headers), content, stall_timeout)
 
     def _backoff(self, request: _Request) -> Backoff:

@@ -12,7 +12,7 @@ from transship.image.identification import manifest_digest
 from transship.image.reference import DockerReference
 from transship_docker.client import RegistryClient
 from transship_docker.errors import RegistryError, while_doing
-from transship_docker.manifests import ACCEPTED_TYPES, request_manifest
+from transship_docker.manifests import ACCEPT_HEADERS, request_manifest
 
 _AT_ONCE = 8
 _BATCH = 1000
@@ -45,7 +45,7 @@ def digest_of_tag(client: RegistryClient, repository: DockerReference, tag: str)
             response = client.request(
                 "HEAD",
                 f"/v2/{repository.path}/manifests/{tag}",
-                headers=[("Accept", media_type) for media_type in ACCEPTED_TYPES],
+                headers=ACCEPT_HEADERS,
             )
             try:
                 return Digest.parse(response.headers.get("docker-content-digest", ""))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from urllib.parse import urljoin, urlsplit
 
@@ -14,6 +14,7 @@ from transship_docker.connections import CONNECT_TIMEOUT, STALL_TIMEOUT, Backend
 from transship_docker.errors import NetworkError, printable, redacted
 from transship_docker.http import httpx
 from transship_docker.network_errors import described
+from transship_docker.pool import Pool, Route
 from transship_docker.proxies import proxy_for
 from transship_docker.secrecy import Secrets
 from transship_docker.socks import SCHEMES as SOCKS_SCHEMES
@@ -53,8 +54,7 @@ class Network:
         self._insecure = insecure
         self._debug = debug
         self.secrets = Secrets()
-        self._lock = threading.Lock()
-        self._transports: dict[tuple[str, bool], httpx.HTTPTransport] = {}
+        self._pool = Pool(self._new_transport)
 
     def send(
         self,
@@ -92,16 +92,13 @@ class Network:
 
     def close(self) -> None:
         """Close all connections. May be called more than once."""
-        with self._lock:
-            transports, self._transports = self._transports, {}
-        for transport in transports.values():
-            transport.close()
+        self._pool.close()
 
     def _send_once(self, request: httpx.Request, public_only: bool) -> httpx.Response:
         self._cancellation.check()
         url = str(request.url)
         try:
-            response = self._transport(url, public_only).handle_request(request)
+            response = self._pool.send(request, self._route(url, public_only))
         except (httpx.HTTPError, OSError, ValueError) as error:
             failure = network_error(error, request)
             self._debug(str(failure))
@@ -122,10 +119,8 @@ class Network:
         authorization: str,
         stall_timeout: float | None,
     ) -> httpx.Request:
-        pairs = [("User-Agent", self._user_agent), ("Accept-Encoding", "identity")]
-        pairs += headers.items() if isinstance(headers, Mapping) else headers
-        if authorization:
-            pairs.append(("Authorization", authorization))
+        lines = headers.items() if isinstance(headers, Mapping) else headers
+        lines = (("User-Agent", self._user_agent), ("Accept-Encoding", "identity"), *lines)
         stall_timeout = STALL_TIMEOUT if stall_timeout is None else stall_timeout
         timeouts = {
             "connect": CONNECT_TIMEOUT,
@@ -134,8 +129,16 @@ class Network:
             "pool": None,
         }
         try:
+            parsed = httpx.URL(url)
+            known = _checked(parsed.netloc, lines)
             extensions = {"timeout": timeouts, _HIDE: self.secrets.hide}
-            return httpx.Request(method, url, headers=pairs, content=content, extensions=extensions)
+            if content is None and method in ("GET", "HEAD"):
+                request = httpx.Request(method, parsed, headers=known, stream=_NO_BODY, extensions=extensions)
+            else:
+                request = httpx.Request(method, parsed, headers=known, content=content, extensions=extensions)
+            if authorization:
+                request.headers["Authorization"] = authorization
+            return request
         except (httpx.InvalidURL, UnicodeError, ValueError) as error:
             raise self._failure(method, url, printable(str(error))) from None
 
@@ -152,16 +155,14 @@ class Network:
     def _failure(self, method: str, url: str, what: str) -> NetworkError:
         return NetworkError(self.secrets.hide(f'{method.capitalize()} "{redacted(url)}": {what}'))
 
-    def _transport(self, url: str, public_only: bool) -> httpx.HTTPTransport:
+    @staticmethod
+    def _route(url: str, public_only: bool) -> Route:
         proxy = proxy_for(url)
-        with self._lock:
-            key = (proxy, public_only and not proxy)
-            if key not in self._transports:
-                self._transports[key] = self._new_transport(*key)
-            return self._transports[key]
+        return Route(origin_of(url), proxy, public_only and not proxy)
 
-    def _new_transport(self, proxy: str, public_only: bool) -> httpx.HTTPTransport:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=_IDLE_TIMEOUT)
+    def _new_transport(self, route: Route) -> httpx.HTTPTransport:
+        proxy = route.proxy
+        limits = httpx.Limits(max_connections=None, keepalive_expiry=_IDLE_TIMEOUT)
         try:
             is_socks = proxy.partition("://")[0] in SOCKS_SCHEMES
             socks = SocksProxy.parse(proxy) if is_socks else None
@@ -172,13 +173,27 @@ class Network:
             kinds = "http://, https:// and socks5://"
             raise NetworkError(f"the proxy that the environment names cannot be used: only {kinds} can") from None
         # httpx has no word for it: the pool's backend decides how a socket is made and read.
-        transport._pool._network_backend = Backend(self._cancellation, public_only=public_only, socks=socks)
+        transport._pool._network_backend = Backend(self._cancellation, public_only=route.public_only, socks=socks)
         return transport
 
     @staticmethod
     def _http_proxy(url: str) -> httpx.Proxy:
         # Its certificate is verified, whatever the registry's is worth: it may get a password.
         return httpx.Proxy(url, ssl_context=system_tls_context() if url.startswith("https:") else None)
+
+
+class _NoBody(httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+
+_NO_BODY = _NoBody()
+
+
+@functools.lru_cache(maxsize=64)
+def _checked(host: bytes, lines: tuple[tuple[str, str], ...]) -> httpx.Headers:
+    """Header lines that are sent often: httpx looks at each character of them."""
+    return httpx.Headers([("Host", host.decode()), *lines])
 
 
 def end_body_at(response: httpx.Response, moment: float) -> None:

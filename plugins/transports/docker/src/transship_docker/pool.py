@@ -1,0 +1,89 @@
+"""Connections that are used again: each request gets the one that was idle for the shortest time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from transship_docker.addresses import Origin
+from transship_docker.http import httpx
+
+IDLE_LIMIT = 32
+"""How many connections of one kind are kept when nobody uses them."""
+
+
+class Route(NamedTuple):
+    """Where connections lead, through which proxy (``""``: none), and whether no private address may be there."""
+
+    origin: Origin
+    proxy: str
+    public_only: bool
+
+
+class Pool:
+    """Lends each request a transport of its own. Several threads may use one pool at the same time.
+
+    Transports of httpx have pools themselves, which look at each of their connections twice for each request. So each
+    is left to have one.
+    """
+
+    def __init__(self, make: Callable[[Route], httpx.HTTPTransport]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._idle: dict[Route, list[httpx.HTTPTransport]] = {}
+        self._lent: set[httpx.HTTPTransport] = set()
+
+    def send(self, request: httpx.Request, route: Route) -> httpx.Response:
+        """The answer; close it, so that others can have its connection. Raises what httpx does, and ``OSError``."""
+        transport = self._take(route)
+        try:
+            response = transport.handle_request(request)
+        except BaseException:
+            self._give_back(route, transport)
+            raise
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = _LentStream(response.stream, lambda: self._give_back(route, transport))
+        return response
+
+    def close(self) -> None:
+        """Close all connections, those in use too. May be called more than once."""
+        with self._lock:
+            transports = {*self._lent, *(each for idle in self._idle.values() for each in idle)}
+            self._idle.clear()
+            self._lent.clear()
+        for transport in transports:
+            transport.close()
+
+    def _take(self, route: Route) -> httpx.HTTPTransport:
+        with self._lock:
+            idle = self._idle.get(route)
+            transport = idle.pop() if idle else self._make(route)
+            self._lent.add(transport)
+            return transport
+
+    def _give_back(self, route: Route, transport: httpx.HTTPTransport) -> None:
+        with self._lock:
+            if transport not in self._lent:  # everything was closed meanwhile
+                return
+            self._lent.remove(transport)
+            idle = self._idle.setdefault(route, [])
+            idle.append(transport)
+            surplus = idle.pop(0) if len(idle) > IDLE_LIMIT else None
+        if surplus is not None:
+            surplus.close()
+
+
+class _LentStream(httpx.SyncByteStream):
+    def __init__(self, stream: httpx.SyncByteStream, give_back: Callable[[], None]) -> None:
+        self._stream = stream
+        self._give_back = give_back
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
+    def close(self) -> None:
+        try:
+            self._stream.close()
+        finally:
+            self._give_back()
