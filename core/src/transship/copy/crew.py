@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from transship.copy.options import DEFAULT_PARALLEL_BLOBS
-from transship.copy.session import Session
 from transship.errors import CancelledError
 from transship.plugin.cancellation import Cancellation
+
+if TYPE_CHECKING:
+    from transship.copy.session import Session
 
 _MOST_THREADS = 256
 """Where all are busy, a copy moves its blobs in its own thread."""

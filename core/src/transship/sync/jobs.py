@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from transship.copy.options import CopyOptions
-from transship.copy.run import copy_image
+from transship.copy.options import CopyOptions, CopyResult
 from transship.errors import CancelledError, DeadlineExceededError, NotFoundError, TransshipError
 from transship.image.digest import Digest
 from transship.places import Place, place
@@ -121,18 +120,8 @@ def _done(job: CopyJob, workplace: Workplace, on_event: OnEvent, start: float) -
             return JobOutcome(Status.SKIPPED, present, seconds=time.monotonic() - start)
     if job.options.dry_run:
         return JobOutcome(Status.PLANNED, seconds=time.monotonic() - start)
-    (result,) = with_retries(
-        lambda: copy_image(
-            workplace.manager,
-            source,
-            [destination],
-            policy=workplace.policy,
-            options=job.options,
-            signers=workplace.signers,
-            flights=workplace.flights,
-            threads=workplace.threads,
-            observer=on_event,
-        ),
+    result = with_retries(
+        lambda: _copied(job, source, destination, workplace, on_event),
         job.retries,
         workplace.cancellation,
         workplace.warn,
@@ -145,6 +134,23 @@ def _done(job: CopyJob, workplace: Workplace, on_event: OnEvent, start: float) -
         result.blobs_reused,
         time.monotonic() - start,
     )
+
+
+def _copied(job: CopyJob, source: Place, destination: Place, workplace: Workplace, on_event: OnEvent) -> CopyResult:
+    from transship.copy.run import copy_image  # in many runs everything is there already
+
+    (result,) = copy_image(
+        workplace.manager,
+        source,
+        [destination],
+        policy=workplace.policy,
+        options=job.options,
+        signers=workplace.signers,
+        flights=workplace.flights,
+        threads=workplace.threads,
+        observer=on_event,
+    )
+    return result
 
 
 def _announce(job: CopyJob, source: Place, digest: Digest, on_event: OnEvent) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from transship_docker.addresses import Origin
 from transship_docker.http import httpx
@@ -42,8 +42,8 @@ class Pool:
         except BaseException:
             self._give_back(route, transport)
             raise
-        assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream = _LentStream(response.stream, lambda: self._give_back(route, transport))
+        stream = cast("httpx.SyncByteStream", response.stream)
+        response.stream = _LentStream(stream, lambda: self._give_back(route, transport))
         return response
 
     def close(self) -> None:
