@@ -13,7 +13,7 @@ from transship.plugin.executor import Executor, ExecutorFactory, ExecutorSetting
 
 _Result = TypeVar("_Result")
 
-DEFAULT_JOBS = 4
+DEFAULT_JOBS = 6
 
 
 class ThreadExecutor(Executor):

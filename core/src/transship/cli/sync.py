@@ -79,7 +79,7 @@ def _sync_options() -> list[click.Option]:
         Flag("--full", help="look at every blob also of images that seem to be there"),
         Flag("--prune", help="remove at DESTINATION what SOURCE no longer has; needs --dry-run or --yes"),
         Flag("--yes", help="really remove what --prune finds"),
-        Value("--jobs", "-j", type=GO_INT, default=0, metavar="N", help="images at the same time (default 4)"),
+        Value("--jobs", "-j", type=GO_INT, default=0, metavar="N", help="images at the same time (default 6)"),
         Value(
             "--executor",
             default="threads",
