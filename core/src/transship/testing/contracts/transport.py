@@ -16,7 +16,6 @@ The class says what each fixture is to give.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from transship.errors import (
@@ -27,44 +26,40 @@ from transship.errors import (
     UnsupportedError,
 )
 from transship.image.descriptor import Descriptor
-from transship.image.digest import Digest, digest_of
-from transship.image.identification import guess_media_type
-from transship.image.manifest import parse_manifest
-from transship.image.media_types import DOCKER_MANIFEST, INDEX_TYPES, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
-from transship.plugin.blob import BlobReader, Buffer, BytesContent, Content, Expectation
-from transship.plugin.context import Context
+from transship.image.digest import digest_of
+from transship.image.media_types import OCI_LAYER_GZIP
+from transship.plugin.blob import BlobReader, BytesContent, Expectation
 from transship.plugin.signature import SIGSTORE_JSON, SIMPLE_SIGNING, Signature
-from transship.plugin.transport import (
-    Destination,
-    DestinationTraits,
-    LayerCompression,
-    RawManifest,
-    Reference,
-    ResumableSource,
-    Source,
-    Transport,
+from transship.plugin.transport import ResumableSource, Transport
+from transship.testing.contracts.transport_steps import (
+    PROMISE,
+    PROMISED,
+    TransportSteps,
+    bytes_of,
+    in_pieces,
+    known_digest,
+    layers_of,
+    lying_blob,
+    prefers_docker,
+    refused,
+    stored_blobs,
+    takes_indexes,
 )
-from transship.testing.images import PLATFORMS, Image, docker_list, oci_image, oci_index, schema2_image
+from transship.testing.images import PLATFORMS, docker_list, oci_index
 
-_PIECE = 100
 _THREADS = 4
 _SIGNATURES = (
     Signature(SIMPLE_SIGNING, b"\x90only its first byte matters here"),
     Signature(SIGSTORE_JSON, b'{"mimeType":"text/plain","payload":"e30=","annotations":{"a":"b"}}'),
 )
-_PROMISED = b"what was promised"
-_PROMISE = Descriptor(OCI_LAYER_GZIP, digest_of(_PROMISED), len(_PROMISED))
 
 
-class TransportContract:
+class TransportContract(TransportSteps):
     """Subclass it and give two fixtures: ``transport``, and ``reference_text``, a place that nobody has used yet.
 
     ``context`` is what the transport is opened with. ``keeps_manifests`` is False for a transport that makes a
     manifest of its own when it reads: then only the config and the layers are compared.
     """
-
-    context: Context = Context()
-    keeps_manifests: bool = True
 
     def test_text_of_a_reference_gives_it_back(self, transport: Transport, reference_text: str) -> None:
         reference = transport.parse_reference(reference_text)
@@ -98,9 +93,9 @@ class TransportContract:
     def test_index_comes_back_or_is_refused(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
         with self._destination(transport, reference) as destination:
-            index = docker_list() if _prefers_docker(destination.traits) else oci_index()
-            if not _takes_indexes(destination.traits):
-                with _refused(ManifestRejectedError, UnsupportedError):
+            index = docker_list() if prefers_docker(destination.traits) else oci_index()
+            if not takes_indexes(destination.traits):
+                with refused(ManifestRejectedError, UnsupportedError):
                     destination.put_manifest(index.manifest, index.media_type)
                 return
             self._put_index(destination, index)
@@ -115,30 +110,30 @@ class TransportContract:
     def test_instance_that_is_not_there_is_an_error(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
         self._written(transport, reference)
-        with self._source(transport, reference) as source, _refused(TransshipError):
+        with self._source(transport, reference) as source, refused(TransshipError):
             source.get_manifest(digest_of(b"nobody has this"))
 
     def test_blob_that_is_not_there_is_an_error(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
         self._written(transport, reference)
-        with self._source(transport, reference) as source, _refused(TransshipError):
-            _bytes_of(source.get_blob(_PROMISE))
+        with self._source(transport, reference) as source, refused(TransshipError):
+            bytes_of(source.get_blob(PROMISE))
 
     def test_blob_of_a_wrong_digest_is_refused(self, transport: Transport, reference_text: str) -> None:
         self._check_refused(transport, reference_text, b"what was promis3d")
 
     def test_blob_that_is_too_long_is_refused(self, transport: Transport, reference_text: str) -> None:
-        self._check_refused(transport, reference_text, _PROMISED + b" and more")
+        self._check_refused(transport, reference_text, PROMISED + b" and more")
 
     def test_blob_that_is_too_short_is_refused(self, transport: Transport, reference_text: str) -> None:
-        self._check_refused(transport, reference_text, _PROMISED[:-1])
+        self._check_refused(transport, reference_text, PROMISED[:-1])
 
     def test_blob_may_be_of_unknown_digest_and_size(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
         with self._destination(transport, reference) as destination:
             image = self._image_for(destination.traits)
-            for layer in _layers(image):
-                blob = BlobReader(_pieces(image.blobs[_digest(layer)]), Expectation(layer.media_type))
+            for layer in layers_of(image):
+                blob = BlobReader(in_pieces(image.blobs[known_digest(layer)]), Expectation(layer.media_type))
                 destination.put_blob(blob)
                 assert blob.descriptor.digest == layer.digest
             self._finish(destination, image)
@@ -158,37 +153,37 @@ class TransportContract:
             destination.commit()
         with self._source(transport, reference) as source, contextlib.suppress(TransshipError):
             # Nothing in the image refers to it, so a transport need not keep it: what it gives must be empty.
-            assert _bytes_of(source.get_blob(empty)) == b""
+            assert bytes_of(source.get_blob(empty)) == b""
 
     def test_blob_may_be_read_twice(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
         self._written(transport, reference)
         with self._source(transport, reference) as source:
-            for descriptor in _stored_blobs(source.get_manifest()):
+            for descriptor in stored_blobs(source.get_manifest()):
                 first, second = source.get_blob(descriptor), source.get_blob(descriptor)
-                assert _bytes_of(first) == _bytes_of(second)
+                assert bytes_of(first) == bytes_of(second)
 
     def test_blob_may_begin_later_where_the_source_says_so(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
         self._written(transport, reference)
         with self._source(transport, reference) as source:
             if isinstance(source, ResumableSource):
-                for descriptor in _stored_blobs(source.get_manifest()):
-                    whole = _bytes_of(source.get_blob(descriptor))
+                for descriptor in stored_blobs(source.get_manifest()):
+                    whole = bytes_of(source.get_blob(descriptor))
                     for offset in (1, len(whole) - 1):
-                        assert _bytes_of(source.get_blob_from(descriptor, offset)) == whole[offset:]
+                        assert bytes_of(source.get_blob_from(descriptor, offset)) == whole[offset:]
 
     def test_reading_may_end_early(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
         self._written(transport, reference)
         with self._source(transport, reference) as source:
-            for descriptor in _stored_blobs(source.get_manifest()):
+            for descriptor in stored_blobs(source.get_manifest()):
                 unread, begun = source.get_blob(descriptor), source.get_blob(descriptor)
                 next(iter(begun))
                 for content in (unread, begun):
                     content.close()
                     content.close()
-                assert digest_of(_bytes_of(source.get_blob(descriptor))) == descriptor.digest
+                assert digest_of(bytes_of(source.get_blob(descriptor))) == descriptor.digest
 
     def test_blobs_may_come_from_several_threads(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
@@ -196,7 +191,7 @@ class TransportContract:
             images = [
                 self._image_for(destination.traits, architecture=architecture) for architecture, _variant in PLATFORMS
             ]
-            blobs = {layer.digest: (image, layer) for image in images for layer in _layers(image)}
+            blobs = {layer.digest: (image, layer) for image in images for layer in layers_of(image)}
             workers = _THREADS if destination.traits.parallel else 1
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(lambda pair: destination.put_blob(self._reader(*pair)), blobs.values()))
@@ -209,15 +204,15 @@ class TransportContract:
         reference = self._reference(transport, reference_text)
         self._written(transport, reference)
         with self._source(transport, reference) as source:
-            descriptors = _stored_blobs(source.get_manifest()) * 4
+            descriptors = stored_blobs(source.get_manifest()) * 4
             with ThreadPoolExecutor(_THREADS if source.parallel else 1) as pool:
-                contents = list(pool.map(lambda descriptor: _bytes_of(source.get_blob(descriptor)), descriptors))
+                contents = list(pool.map(lambda descriptor: bytes_of(source.get_blob(descriptor)), descriptors))
         assert [digest_of(data) for data in contents] == [descriptor.digest for descriptor in descriptors]
 
     def test_reuse_tells_the_truth(self, transport: Transport, reference_text: str) -> None:
         with self._destination(transport, self._reference(transport, reference_text)) as destination:
             image = self._image_for(destination.traits)
-            layer = _layers(image)[0]
+            layer = layers_of(image)[0]
             assert destination.reuse_blob(layer) is None
             destination.put_blob(self._reader(image, layer))
             found = destination.reuse_blob(layer)
@@ -230,7 +225,7 @@ class TransportContract:
     ) -> None:
         with self._destination(transport, self._reference(transport, reference_text)) as destination:
             image = self._image_for(destination.traits)
-            layer = _layers(image)[0]
+            layer = layers_of(image)[0]
             uncompressed = digest_of(b"what nobody has compressed before")
             assert destination.known_variant(uncompressed, "a recipe") is None
             destination.put_blob(self._reader(image, layer))
@@ -238,7 +233,7 @@ class TransportContract:
             found = destination.known_variant(uncompressed, "a recipe")
             assert found is None or (found.digest, found.size) == (layer.digest, layer.size)
             assert destination.known_variant(uncompressed, "another recipe") is None
-            assert destination.known_variant(_digest(layer), "a recipe") is None
+            assert destination.known_variant(known_digest(layer), "a recipe") is None
 
     def test_what_is_reused_need_not_be_written(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
@@ -282,8 +277,8 @@ class TransportContract:
 
     def test_place_can_be_used_after_a_failure(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
-        with self._destination(transport, reference) as destination, _refused(ContentMismatchError):
-            destination.put_blob(_lying_blob(b"something else", is_config=False))
+        with self._destination(transport, reference) as destination, refused(ContentMismatchError):
+            destination.put_blob(lying_blob(b"something else", is_config=False))
         image = self._written(transport, reference)
         with self._source(transport, reference) as source:
             self._check_image(source, source.get_manifest(), image)
@@ -303,7 +298,7 @@ class TransportContract:
         with self._destination(transport, reference) as destination:
             self._put_image(destination, self._image_for(destination.traits))
             if destination.traits.refuses_signatures:
-                with _refused(UnsupportedError):
+                with refused(UnsupportedError):
                     destination.put_signatures(_SIGNATURES)
                 return
             destination.put_signatures(_SIGNATURES)
@@ -322,140 +317,3 @@ class TransportContract:
             before = destination.traits
             self._put_image(destination, self._image_for(before))
             assert destination.traits == before
-
-    def _reference(self, transport: Transport, text: str) -> Reference:
-        return transport.parse_reference(text)
-
-    def _image_for(self, traits: DestinationTraits, *, architecture: str = "amd64") -> Image:
-        """An image that this destination takes as it is."""
-        compression = "" if traits.compression is LayerCompression.DECOMPRESS else "gzip"
-        types = traits.manifest_types
-        if types is None or OCI_MANIFEST in types:
-            return oci_image(compression=compression, architecture=architecture)
-        assert DOCKER_MANIFEST in types, "the contract has images of OCI and of Docker's schema 2 only"
-        return schema2_image(compression=compression, architecture=architecture)
-
-    def _written(self, transport: Transport, reference: Reference, *, architecture: str = "amd64") -> Image:
-        with self._destination(transport, reference) as destination:
-            image = self._image_for(destination.traits, architecture=architecture)
-            self._put_image(destination, image)
-            destination.commit()
-        return image
-
-    def _put_image(self, destination: Destination, image: Image) -> None:
-        self._put_layers(destination, image)
-        self._finish(destination, image)
-
-    def _put_index(self, destination: Destination, index: Image) -> None:
-        for instance in index.instances:
-            self._put_layers(destination, instance)
-            self._put_config(destination, instance)
-            destination.put_manifest(instance.manifest, instance.media_type, instance.digest)
-        destination.put_manifest(index.manifest, index.media_type)
-
-    def _put_layers(self, destination: Destination, image: Image) -> None:
-        for layer in _layers(image):
-            if destination.reuse_blob(layer) is None:
-                destination.put_blob(self._reader(image, layer))
-
-    def _finish(self, destination: Destination, image: Image) -> None:
-        self._put_config(destination, image)
-        destination.put_manifest(image.manifest, image.media_type)
-
-    def _put_config(self, destination: Destination, image: Image) -> None:
-        config = parse_manifest(image.manifest, image.media_type).config
-        assert config is not None
-        if destination.reuse_blob(config) is None:
-            destination.put_blob(self._reader(image, config, is_config=True))
-
-    def _reader(self, image: Image, descriptor: Descriptor, *, is_config: bool = False) -> BlobReader:
-        return BlobReader(_pieces(image.blobs[_digest(descriptor)]), descriptor, is_config=is_config)
-
-    def _check_image(self, source: Source, raw: RawManifest, image: Image) -> None:
-        if self.keeps_manifests:
-            assert raw.data == image.manifest
-            assert raw.media_type in ("", image.media_type)
-        manifest = parse_manifest(raw.data, raw.media_type or guess_media_type(raw.data))
-        assert manifest.config is not None
-        assert _bytes_of(source.get_blob(manifest.config)) == image.config
-        stored = [_bytes_of(source.get_blob(layer.descriptor)) for layer in manifest.layers]
-        assert stored == [image.blobs[_digest(layer)] for layer in _layers(image)]
-
-    def _check_refused(self, transport: Transport, reference_text: str, data: bytes) -> None:
-        """Whoever stores ``data`` for another blob must notice, and must not let it appear."""
-        reference = self._reference(transport, reference_text)
-        for is_config in (False, True):
-            with self._destination(transport, reference) as destination:
-                with _refused(ContentMismatchError):
-                    destination.put_blob(_lying_blob(data, is_config=is_config))
-                assert destination.reuse_blob(_PROMISE) is None
-            assert self._found(transport, reference) is None
-
-    def _found(self, transport: Transport, reference: Reference) -> RawManifest | None:
-        """The manifest that the reference names, None if it names nothing."""
-        try:
-            with self._source(transport, reference) as source:
-                return source.get_manifest()
-        except TransshipError:
-            return None
-
-    @contextlib.contextmanager
-    def _source(self, transport: Transport, reference: Reference) -> Iterator[Source]:
-        with contextlib.closing(transport.open_source(reference, self.context)) as source:
-            yield source
-
-    @contextlib.contextmanager
-    def _destination(self, transport: Transport, reference: Reference) -> Iterator[Destination]:
-        with contextlib.closing(transport.open_destination(reference, self.context)) as destination:
-            yield destination
-
-
-@contextlib.contextmanager
-def _refused(*errors: type[TransshipError]) -> Iterator[None]:
-    try:
-        yield
-    except errors:
-        return
-    raise AssertionError(f"expected {' or '.join(error.__name__ for error in errors)}")
-
-
-def _prefers_docker(traits: DestinationTraits) -> bool:
-    return traits.manifest_types is not None and OCI_INDEX not in traits.manifest_types
-
-
-def _takes_indexes(traits: DestinationTraits) -> bool:
-    types = traits.manifest_types
-    return types is None or any(kind in types for kind in INDEX_TYPES)
-
-
-def _lying_blob(data: bytes, *, is_config: bool) -> BlobReader:
-    return BlobReader(_pieces(data), _PROMISE, is_config=is_config)
-
-
-def _digest(descriptor: Descriptor) -> Digest:
-    assert descriptor.digest is not None
-    return descriptor.digest
-
-
-def _layers(image: Image) -> list[Descriptor]:
-    return [layer.descriptor for layer in parse_manifest(image.manifest, image.media_type).layers]
-
-
-def _stored_blobs(raw: RawManifest) -> list[Descriptor]:
-    manifest = parse_manifest(raw.data, raw.media_type or guess_media_type(raw.data))
-    layers = [layer.descriptor for layer in manifest.layers]
-    return [*layers, manifest.config] if manifest.config else layers
-
-
-def _pieces(data: bytes) -> Iterator[Buffer]:
-    """``data`` as the engine gives it: in pieces that are overwritten by the next one."""
-    buffer = memoryview(bytearray(_PIECE))
-    for start in range(0, len(data), _PIECE):
-        piece = data[start : start + _PIECE]
-        buffer[: len(piece)] = piece
-        yield buffer[: len(piece)]
-
-
-def _bytes_of(content: Content) -> bytes:
-    with contextlib.closing(content):
-        return b"".join(map(bytes, content))
