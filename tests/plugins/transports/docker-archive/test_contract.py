@@ -18,3 +18,8 @@ class TestDockerArchiveTransport(TransportContract):
     @pytest.fixture
     def reference_text(self, tmp_path):
         return f"{tmp_path / 'app.tar'}:app:1.0"
+
+    @pytest.fixture
+    def missing_text(self):
+        """A name that is not in an archive is an error like any other, as in Skopeo."""
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 
@@ -9,6 +10,7 @@ import pytest
 
 from transship.plugin.context import Context
 from transship.testing import TransportContract
+from transship.testing.registry_faults import Fault
 from transship_docker.transport import DockerTransport
 
 _numbers = itertools.count()
@@ -29,6 +31,20 @@ class TestDockerTransport(TransportContract):
     @pytest.fixture
     def reference_text(self, registry):
         return f"//{registry.host}/library/app-{next(_numbers)}:v1"
+
+    @pytest.fixture
+    def elsewhere_text(self, reference_text):
+        return reference_text.replace("/library/", "/elsewhere/")
+
+    @pytest.fixture
+    def failing_writes(self, registry):
+        @contextlib.contextmanager
+        def full():
+            registry.add_fault(Fault("*/blobs/uploads/*", status=413))
+            yield
+            registry.clear_faults()
+
+        return full
 
 
 @pytest.mark.interop

@@ -21,17 +21,29 @@ class TestLocal(_OnAnyFileSystem):
     def reference_text(self, tmp_path):
         return f"file://{tmp_path}/layout:app"
 
+    @pytest.fixture
+    def local_path(self, tmp_path):
+        return tmp_path / "layout"
+
 
 class TestMemory(_OnAnyFileSystem):
     @pytest.fixture
     def reference_text(self, new_name):
         return f"memory://{new_name}/layout:app"
 
+    @pytest.fixture
+    def elsewhere_text(self, new_name):
+        return f"memory://{new_name}/another:app"
+
 
 class TestZip(_OnAnyFileSystem):
     @pytest.fixture
     def reference_text(self, tmp_path):
         return f"zip://inside::file://{tmp_path}/layout.zip:app"
+
+    @pytest.fixture
+    def local_path(self, tmp_path):
+        return tmp_path / "layout.zip"
 
 
 class TestZipInMemory(_OnAnyFileSystem):
@@ -52,3 +64,7 @@ class TestS3(_OnAnyFileSystem):
     def reference_text(self, s3, new_name, shared):
         self.context = replace(self.context, options={"endpoint-url": s3.endpoint}, shared=shared)
         return f"s3://images/{new_name}/layout:app"
+
+    @pytest.fixture
+    def elsewhere_text(self, new_name):
+        return f"s3://other-images/{new_name}/layout:app"

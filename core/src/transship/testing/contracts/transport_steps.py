@@ -14,6 +14,7 @@ from transship.image.manifest import parse_manifest
 from transship.image.media_types import DOCKER_MANIFEST, INDEX_TYPES, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
 from transship.plugin.blob import BlobReader, Buffer, Content
 from transship.plugin.context import Context
+from transship.plugin.signature import SIGSTORE_JSON, SIMPLE_SIGNING, Signature
 from transship.plugin.transport import (
     Destination,
     DestinationTraits,
@@ -31,28 +32,44 @@ PROMISED = b"what was promised"
 PROMISE = Descriptor(OCI_LAYER_GZIP, digest_of(PROMISED), len(PROMISED))
 
 
+SIGNATURES = (
+    Signature(SIMPLE_SIGNING, b"\x90only its first byte matters here"),
+    Signature(SIGSTORE_JSON, b'{"mimeType":"text/plain","payload":"e30=","annotations":{"a":"b"}}'),
+)
+
+
 class TransportSteps:
     """The steps that several tests take. See ``TransportContract`` for its attributes."""
 
-    context: Context = Context()
-    keeps_manifests: bool = True
+    context: Context
+    keeps_manifests: bool
 
     def _reference(self, transport: Transport, text: str) -> Reference:
         return transport.parse_reference(text)
 
     def _image_for(self, traits: DestinationTraits, *, architecture: str = "amd64") -> Image:
         """An image that this destination takes as it is."""
+        media_type, compression = self._form_for(traits)
+        make = oci_image if media_type == OCI_MANIFEST else schema2_image
+        return make(compression=compression, architecture=architecture)
+
+    def _form_for(self, traits: DestinationTraits) -> tuple[str, str]:
+        """The media type of a manifest and the compression of layers that this destination takes as they are."""
         compression = "" if traits.compression is LayerCompression.DECOMPRESS else "gzip"
         types = traits.manifest_types
         if types is None or OCI_MANIFEST in types:
-            return oci_image(compression=compression, architecture=architecture)
+            return OCI_MANIFEST, compression
         assert DOCKER_MANIFEST in types, "the contract has images of OCI and of Docker's schema 2 only"
-        return schema2_image(compression=compression, architecture=architecture)
+        return DOCKER_MANIFEST, compression
 
-    def _written(self, transport: Transport, reference: Reference, *, architecture: str = "amd64") -> Image:
+    def _written(
+        self, transport: Transport, reference: Reference, *, architecture: str = "amd64", signed: bool = False
+    ) -> Image:
         with self._destination(transport, reference) as destination:
             image = self._image_for(destination.traits, architecture=architecture)
             self._put_image(destination, image)
+            if signed and not destination.traits.refuses_signatures:
+                destination.put_signatures(SIGNATURES)
             destination.commit()
         return image
 
@@ -95,6 +112,12 @@ class TransportSteps:
         stored = [bytes_of(source.get_blob(layer.descriptor)) for layer in manifest.layers]
         assert stored == [image.blobs[known_digest(layer)] for layer in layers_of(image)]
 
+    def _all_of(self, source: Source) -> tuple[object, ...]:
+        """All that there is of an image."""
+        raw = source.get_manifest()
+        blobs = [bytes_of(source.get_blob(descriptor)) for descriptor in stored_blobs(raw)]
+        return (raw, *blobs, *source.get_signatures())
+
     def _check_refused(self, transport: Transport, reference_text: str, data: bytes) -> None:
         """Whoever stores ``data`` for another blob must notice, and must not let it appear."""
         reference = self._reference(transport, reference_text)
@@ -126,11 +149,27 @@ class TransportSteps:
 
 @contextlib.contextmanager
 def refused(*errors: type[TransshipError]) -> Iterator[None]:
+    """The block must end with one of ``errors``."""
+    with failing_only_with(*errors):
+        yield
+        raise AssertionError(f"expected {_names(errors)}")
+
+
+@contextlib.contextmanager
+def failing_only_with(*errors: type[TransshipError]) -> Iterator[None]:
+    """If the block ends with an error, it must be one of ``errors``."""
     try:
         yield
+    except AssertionError:
+        raise
     except errors:
         return
-    raise AssertionError(f"expected {' or '.join(error.__name__ for error in errors)}")
+    except Exception as error:
+        raise AssertionError(f"expected {_names(errors)}, got {error!r}") from error
+
+
+def _names(errors: tuple[type[TransshipError], ...]) -> str:
+    return " or ".join(error.__name__ for error in errors)
 
 
 def prefers_docker(traits: DestinationTraits) -> bool:

@@ -68,7 +68,7 @@ class TextTransport(Transport):
         return Reference(transport=self.name, text=text, policy_identity=os.path.realpath(text))
 
     def open_source(self, reference: Reference, context: Context) -> Source:
-        return TextSource(reference.text)
+        return TextSource(reference.policy_identity)  # where links led when a policy was asked
 
     def open_destination(self, reference: Reference, context: Context) -> Destination:
         return TextDestination(reference.text)
