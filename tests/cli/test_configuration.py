@@ -46,6 +46,31 @@ def test_the_command_line_goes_before_them(run, write):
     assert annotations(run)["c"] == "3"
 
 
+@pytest.mark.parametrize(
+    ("default", "flags"),
+    [
+        ("quiet = true", ["--progress=plain"]),
+        ("progress = 'plain'", ["--quiet"]),
+        ("report = 'report.json'", ["--json"]),
+        ("all = true", ["--multi-arch=system"]),
+        ("platform = ['linux/none']", ["--all"]),
+        ("src-no-creds = true", ["--src-creds=a:b"]),
+    ],
+)
+def test_a_flag_goes_before_defaults_that_it_excludes(run, write, default, flags):
+    write(f"[copy]\n{default}\n")
+    assert run(*COPY, *flags).code == 0
+
+
+def test_defaults_for_one_use_of_a_command_do_not_forbid_the_others(run, write, images):
+    write("[plugins]\njson = true\noutput = 'made'\n")
+    assert json.loads(run("plugins").out)
+    assert json.loads(run("plugins", "show", "transports", "oci").out)["name"] == "oci"
+    assert run("plugins", "new", "transport", "acme").code == 0
+    assert os.path.exists("made/pyproject.toml")
+    assert run("plugins", "--output", "other").code == 1
+
+
 @pytest.mark.parametrize("how", ["flag", "variable", "name"])
 def test_they_can_be_left_out(run, write, monkeypatch, capsys, how):
     write("[copy]\nquiet = true\n")
@@ -87,6 +112,9 @@ def test_log_lines_can_be_json_by_default(run, write):
         ("[copy]\ninsecure-policy = true\n", 2, "command line"),
         ("[copy]\ndebug = true\n", 2, "unknown"),
         ("[global]\nno-config = true\n", 2, "command line"),
+        ("[global]\ndebug = false\nlog-level = 'loud'\n", 3, "warn"),
+        ("[copy]\nformat = 'v3'\n", 2, "v2s2"),
+        ("[copy]\nprogress = 'loud'\n", 2, "plain"),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_line(run, write, text, line, hint):
@@ -106,6 +134,30 @@ def test_nonsense_is_one_line(run, write, data):
     outcome = run(*COPY)
     assert outcome.code == 1
     assert "config.toml" in outcome.fatal
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_refused_and_not_waited_for(run, write, make):
+    path = write("")
+    path.unlink()
+    make(path)
+    assert str(path) in run(*COPY).fatal
+
+
+def test_the_null_device_says_nothing(run, write):
+    path = write("")
+    path.unlink()
+    path.symlink_to(os.devnull)
+    assert run(*COPY).code == 0
+
+
+def test_a_file_that_is_named_may_be_a_pipe(run, images, monkeypatch):
+    reading, writing = os.pipe()
+    os.write(writing, b"[copy]\nquiet = true\n")
+    os.close(writing)
+    monkeypatch.setenv("TRANSSHIP_CONFIG", f"/dev/fd/{reading}")
+    assert run(*COPY).out == ""
+    os.close(reading)
 
 
 def test_a_file_that_is_named_must_be_there(run, images, monkeypatch):

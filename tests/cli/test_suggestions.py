@@ -29,6 +29,7 @@ def registry():
     [
         ("copy --sign-bye x a b", "--sign-by"),
         ("inspect --polcy x a", "--policy"),
+        ("inspect --fromat x a", "--format"),
         ("--insecure-polcy inspect a", "--insecure-policy"),
         ("inspect dokcer://host/app", "docker"),
         ("inspect oci-archiv:x", "oci-archive"),
@@ -53,6 +54,7 @@ def test_what_is_near_is_named(run, images, args, meant):
     "args",
     [
         "copy --nothing-like-it a b",
+        "copy --version a b",
         "inspect nothinglikeit:x",
         "inspect nothing-like-it",
         "inspect Not/A:Name",
@@ -63,6 +65,10 @@ def test_what_is_near_is_named(run, images, args, meant):
 )
 def test_what_is_far_is_not(run, images, args):
     assert "did you mean" not in run(*args.split()).err
+
+
+def test_what_is_much_farther_is_not_named_beside_the_nearest(run):
+    assert run("copy", "--fromat", "a", "b").fatal.endswith("did you mean --format?")
 
 
 def test_there_are_three_suggestions_at_most(run, tmp_path, monkeypatch):

@@ -218,6 +218,11 @@ class TestReporting:
         with pytest.raises(TransportError, match=r"open .*none: no such file"), reporting("open", "elsewhere"):
             os.stat(tmp_path / "none")
 
+    def test_path_is_the_given_one_where_the_system_names_a_temporary_one(self, tmp_path):
+        path = tmp_path / "none" / "file"
+        with pytest.raises(TransportError, match=r"none/file: no such file"), reporting("write", path):
+            write_file(path, b"")
+
     def test_path_is_the_given_one_where_the_system_names_none(self):
         with pytest.raises(TransportError, match="write here: disk on fire"), reporting("write", "here"):
             raise OSError(5, "Disk on fire")

@@ -110,6 +110,16 @@ def test_policy_may_come_through_a_pipe(tmp_path):
     writer.join()
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_lies_in_a_usual_place_and_is_no_file_is_not_waited_for(tmp_path, monkeypatch, make):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = tmp_path / ".config" / "containers" / "policy.json"
+    place.parent.mkdir(parents=True)
+    make(place)
+    with pytest.raises(PolicyError, match=r"policy\.json"):
+        load_policy()
+
+
 def test_policy_is_not_cut_to_the_size_that_is_read(tmp_path):
     path = tmp_path / "policy.json"
     path.write_bytes(ACCEPTING + b" " * METADATA_LIMIT + REJECTING)

@@ -22,7 +22,6 @@ from transship.cli.options import (
     DEFAULT_TEMPORARY_DIRECTORY,
     GLOBAL_NAMES,
     HIDDEN_COMMANDS,
-    LOG_LEVELS,
     GlobalOptions,
     coloured,
     credentials_of,
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from transship.plugin.context import Context
     from transship.policy.document import Policy
 
-_LOG_FORMATS = ("text", "json")
 _ROOT_FLAGS = (("-h, --help", "show this, or after a command its own flags"), ("-v, --version", "show the version"))
 _SUMMARY = "Various operations with container images and container image registries"
 EXIT_FAILURE, EXIT_NOT_FOUND, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
@@ -106,14 +104,10 @@ class Application:
         values = {name: params.pop(name) for name in GLOBAL_NAMES if name in params}
         values["tmpdir"] = values.get("tmpdir") or DEFAULT_TEMPORARY_DIRECTORY
         self.globals = GlobalOptions(**values, tls_verify=self._tls_verify)
-        if self.globals.log_level not in LOG_LEVELS:
-            raise UsageError(f'unknown log level "{self.globals.log_level}". Choose one of: {", ".join(LOG_LEVELS)}')
         self.log.is_json = self.globals.log_format == "json"
         self.log.level = "debug" if self.globals.debug else self.globals.log_level
         if self._tls_verify is not None:
             self.log.warning("'--tls-verify' is deprecated, please set this on the specific subcommand")
-        if self.globals.log_format not in _LOG_FORMATS:
-            raise UsageError(f'unknown log format "{self.globals.log_format}". Choose one of: text, json')
         if self.globals.insecure_policy and self.globals.require_signed:
             raise UsageError("--insecure-policy and --require-signed are mutually exclusive")
         self.cancellation = Cancellation(self.globals.command_timeout)
@@ -123,7 +117,7 @@ class Application:
 
     def defaults(self, command: str, params: Sequence[click.Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
         """What the user's file says of flags that are not ``given``. Under Skopeo's name there is no such file."""
-        from transship.cli.configuration import GLOBAL_TABLE, read_configuration
+        from transship.cli.configuration import GLOBAL_TABLE, excluded_by, read_configuration
 
         if given.get("no_config") or self.program == "skopeo":
             return {}
@@ -133,7 +127,8 @@ class Application:
         configuration.require_commands(self.manager.names("commands"))
         general = configuration.defaults(GLOBAL_TABLE, global_options())
         own = configuration.defaults(command, [param for param in params if param.name not in GLOBAL_NAMES])
-        return {name: value for name, value in {**general, **own}.items() if name not in given}
+        silent = excluded_by(given)
+        return {name: value for name, value in {**general, **own}.items() if name not in silent}
 
     def load_policy(self) -> Policy:
         """The trust policy that the flags ask for."""

@@ -13,11 +13,19 @@ from typing import Any
 import click
 
 from transship.cli.flags import FlagParser, UsageError
+from transship.errors import TransportError
+from transship.plugin.files import read_settings
 
 GLOBAL_TABLE = "global"
 
 _LIMIT = 1 << 20
 _SECRET = ("creds", "password", "registry-token")
+_EXCLUSIVE = (
+    {"quiet", "progress"},
+    {"as_json", "report"},
+    {"all", "multi_arch", "platform"},
+    *({f"{side}creds", f"{side}username", f"{side}no_creds"} for side in ("", "src_", "dest_")),
+)
 _TO_BE_SAID = ("insecure-policy", "tls-verify", "yes", "no-config", "help")
 
 
@@ -39,16 +47,15 @@ def read_configuration() -> Configuration | None:
     if not path:
         return None
     try:
-        with open(path, "rb") as file:
-            data = file.read(_LIMIT + 1)
+        data = read_settings(path, _LIMIT, is_named=is_named)
     except (FileNotFoundError, NotADirectoryError):
         if is_named:
             raise UsageError(f"{path}: no such file, though TRANSSHIP_CONFIG names it") from None
         return None
     except OSError as error:
         raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from error
-    if len(data) > _LIMIT:
-        raise UsageError(f"{path}: exceeded maximum allowed size of {_LIMIT} bytes")
+    except TransportError as error:
+        raise UsageError(str(error)) from error
     import tomllib
 
     try:
@@ -56,6 +63,12 @@ def read_configuration() -> Configuration | None:
         return Configuration(path, text, tomllib.loads(text))
     except (ValueError, RecursionError) as error:  # of TOML and of UTF-8
         raise UsageError(f"{path}: {error}") from error
+
+
+def excluded_by(given: Mapping[str, Any]) -> set[str]:
+    """The parameters whose defaults do not count beside those ``given``, these included."""
+    excluding = [flags for flags in _EXCLUSIVE if any(given.get(name) for name in flags)]
+    return set(given).union(*excluding)
 
 
 class Configuration:
@@ -79,7 +92,7 @@ class Configuration:
         values: dict[str, Any] = {}
         parser = FlagParser([param for param in params if isinstance(param, click.Option)])
         for name, value in self._tables.get(table, {}).items():
-            if name.endswith(_SECRET):
+            if name.endswith(_SECRET) and not name.endswith("no-creds"):
                 raise self._error(table, name, "a secret does not belong here; use transship login")
             if name.endswith(_TO_BE_SAID):
                 raise self._error(table, name, "this must be said on the command line")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from transship.cli.flags import DURATION, GO_INT, Flag, UsageError, Value
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from transship.image.platform import PlatformRequest
     from transship.plugin.credentials import Credentials
 
+_LOG_FORMATS = ("text", "json")
 _Callback = TypeVar("_Callback", bound=Callable[..., Any])
 
 DEFAULT_TEMPORARY_DIRECTORY = "/var/tmp"  # noqa: S108 - where skopeo puts big files
@@ -58,12 +60,32 @@ class GlobalOptions(NamedTuple):
         return PlatformRequest(self.override_os, self.override_arch, self.override_variant)
 
 
+class OneOf(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
+    """One of a few words."""
+
+    name = "word"
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The word, or a usage error that names them all."""
+        if value not in self._words:
+            self.fail(f"choose one of: {', '.join(self._words)}")
+        return str(value)
+
+
+def word_option(*names: str, choices: Sequence[str], **settings: Any) -> Value:
+    """A flag whose value is one of ``choices``."""
+    return Value(*names, type=OneOf(choices), choices=choices, **settings)
+
+
 def global_options(*, hidden: bool = False) -> list[click.Option]:
     """The flags that every command takes, made anew."""
     return [
         Value("--command-timeout", type=DURATION, default=0.0, hidden=hidden, help="timeout for the command execution"),
         Flag("--debug", hidden=hidden, help="enable debug output, as --log-level debug does"),
-        Value(
+        word_option(
             "--log-level",
             default="info",
             metavar="LEVEL",
@@ -95,11 +117,11 @@ def global_options(*, hidden: bool = False) -> list[click.Option]:
         Value("--tls-details", default="", metavar="FILE", hidden=hidden, help="path to containers-tls-details.yaml"),
         Value("--tmpdir", default="", metavar="DIR", hidden=hidden, help="directory for big temporary files"),
         Value("--user-agent-prefix", default="", metavar="PREFIX", hidden=hidden, help="prefix of the user agent"),
-        Value(
+        word_option(
             "--log-format",
             default="text",
             metavar="FORMAT",
-            choices=("text", "json"),
+            choices=_LOG_FORMATS,
             hidden=hidden,
             help="log as text or json, errors too",
         ),
@@ -119,6 +141,11 @@ def with_options(*groups: list[click.Option]) -> Callable[[_Callback], _Callback
         return callback
 
     return decorate
+
+
+def was_given(name: str) -> bool:
+    """Whether the flag of the parameter ``name`` stands on the command line: a default from a file forbids nothing."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def shared_options() -> list[click.Option]:
@@ -165,7 +192,7 @@ def image_options(prefix: str = "", side: str = "", *, local: bool = True) -> li
 def manifest_options() -> list[click.Option]:
     """What may become of manifests and their signatures on the way."""
     return [
-        Value(
+        word_option(
             "--format",
             "-f",
             default=None,
@@ -191,7 +218,7 @@ def transport_options() -> list[click.Option]:
 def progress_options() -> list[click.Option]:
     """How to show what goes on."""
     text = "show progress as bar, plain, json or none (default auto: bars or lines, as fits)"
-    return [Value("--progress", default="auto", metavar="HOW", choices=PROGRESS_WAYS, help=text)]
+    return [word_option("--progress", default="auto", metavar="HOW", choices=PROGRESS_WAYS, help=text)]
 
 
 def report_options(what: str) -> list[click.Option]:
@@ -221,10 +248,7 @@ def manifest_type(form: str | None) -> str:
     """The media type that ``--format`` asks for, ``""`` if it was not given."""
     from transship.image.media_types import DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, OCI_MANIFEST
 
-    types = {None: "", "oci": OCI_MANIFEST, "v2s1": DOCKER_SCHEMA1_SIGNED, "v2s2": DOCKER_MANIFEST}
-    if form not in types:
-        raise UsageError(f"unknown format \"{form}\". Choose one of the supported formats: 'oci', 'v2s1', or 'v2s2'")
-    return types[form]
+    return {None: "", "oci": OCI_MANIFEST, "v2s1": DOCKER_SCHEMA1_SIGNED, "v2s2": DOCKER_MANIFEST}[form]
 
 
 def check_credentials(flags: Mapping[str, Any], prefix: str = "") -> None:

@@ -11,7 +11,7 @@ import click
 
 from transship import hookimpl
 from transship.cli.flags import Flag, GoCommand, UsageError, Value
-from transship.cli.options import with_options
+from transship.cli.options import was_given, with_options
 from transship.discovery import BY_NAME_KINDS, KINDS
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def plugins(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> No
     tests, to begin with. Kinds are transport, compression, signature, command, executor and extension.
     """
     verb, words = arguments[:1], arguments[1:]
-    if verb == ("new",) and len(words) == 2 and not flags["json"]:
+    if verb == ("new",) and len(words) == 2 and not was_given("json"):
         _begin(app, *words, flags["output"])
-    elif flags["output"]:
+    elif was_given("output"):
         raise UsageError(f"--output is for new plugins: {app.program} plugins new KIND NAME")
     elif not verb:
         entries = list(app.manager.entries())

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from transship.cli.flags import UsageError
-from transship.cli.options import PROGRESS_WAYS
 from transship.cli.output import Log, printable
 from transship.cli.sizes import size_text
 from transship.errors import UnsupportedError
@@ -47,8 +46,6 @@ def progress_way(flags: Mapping[str, Any], *, is_taken: bool = False) -> str:
     ``is_taken``: standard output holds something else.
     """
     way: str = flags["progress"]
-    if way not in PROGRESS_WAYS:
-        raise UsageError(f'unknown progress "{way}". Choose one of: {", ".join(PROGRESS_WAYS)}')
     if way in ("bar", "plain"):
         if flags["quiet"]:
             raise UsageError(f"--quiet and --progress {way} are mutually exclusive")

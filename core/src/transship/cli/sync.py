@@ -21,6 +21,7 @@ from transship.cli.options import (
     shared_options,
     transport_options,
     with_options,
+    word_option,
 )
 from transship.cli.signing import open_signers, signing_options
 from transship.errors import TransshipError
@@ -67,7 +68,7 @@ def _sync_options() -> list[click.Option]:
         ),
         Value("--semver", default="", metavar="RANGE", help="take the tags that are versions in RANGE"),
         Value("--newest", type=GO_INT, default=None, metavar="N", help="take the newest N tags"),
-        Value(
+        word_option(
             "--newest-by",
             default="version",
             metavar="ORDER",

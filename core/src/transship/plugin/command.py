@@ -203,7 +203,7 @@ class GoCommand(click.Command):
         values, order = FlagParser(params).parse_args(args)
         application: Application | None = ctx.obj
         if application is not None and not any("--help" in param.opts for param in order):
-            values = {**application.defaults(str(self.name), params, values), **values}
+            ctx.default_map = application.defaults(str(self.name), params, values)
         for param in iter_params_for_processing(order, params):
             param.handle_parse_result(ctx, values, [])
         return []
@@ -262,7 +262,8 @@ class FlagParser:
             raise UsageError(f"bad flag syntax: {word}")
         option = self._options.get(name)
         if option is None:
-            raise UsageError(f"unknown flag: {name}{did_you_mean(name, self._options)}")
+            meant = did_you_mean(name, self._options, prefix="--")
+            raise UsageError(f"unknown flag: {name}{meant}")
         if not equals:
             if is_boolean(option):
                 value = "true"

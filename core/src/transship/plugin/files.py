@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ _COPY_SIZE = 4 << 20
 _NAME_PART = 50  # characters; with what is added it stays below 255 bytes in any script
 _LOCK_FILE = ".transship.lock"
 _FICLONE = 0x40049409
+_TEMPORARY = re.compile(r"(^|/)\.[^/]*\.[0-9a-f]{16}\.tmp(/|$)")
 
 
 def open_regular(path: str | os.PathLike[str], *, within: str | os.PathLike[str] | None = None) -> BinaryIO:
@@ -68,8 +70,34 @@ def read_regular(path: str | os.PathLike[str], limit: int, *, within: str | os.P
         while len(data) <= limit and (chunk := file.read(limit + 1 - len(data))):
             data += chunk
     if len(data) > limit:
-        raise TransportError(f"{os.fspath(path)}: exceeded maximum allowed size of {limit} bytes")
+        raise _too_long(path, limit)
     return bytes(data)
+
+
+def read_settings(path: str, limit: int, *, is_named: bool) -> bytes:
+    """The bytes of a file of settings, at most ``limit``; more raise ``TransportError``.
+
+    ``is_named``: the user named this very file. It may then be a pipe, as shells make them of ``<(…)``, and is waited
+    for. What merely lies in a usual place is not: it must be a regular file, or the null device, which says nothing.
+    Raises ``OSError`` as ``open`` does.
+    """
+    if not is_named and not _is_null_device(path):
+        return read_regular(path, limit)
+    with open(path, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise _too_long(path, limit)
+    return data
+
+
+def _is_null_device(path: str) -> bool:
+    """Whether ``path`` leads to the null device, under whatever name: files are masked with it."""
+    status = os.stat(path)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.stat(os.devnull).st_rdev
+
+
+def _too_long(path: str | os.PathLike[str], limit: int) -> TransportError:
+    return TransportError(f"{os.fspath(path)}: exceeded maximum allowed size of {limit} bytes")
 
 
 class TemporaryFile:
@@ -135,12 +163,13 @@ def remove_stale(folder: str | os.PathLike[str], name: str = "transship", *, sec
 def reporting(action: str, path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn an ``OSError`` of the block into a ``TransportError``: ``ACTION PATH: reason``.
 
-    The path is the one that the system names, ``path`` where it names none.
+    The path is the one that the system names, ``path`` where it names none, or one that was never meant to stay.
     """
     try:
         yield
     except OSError as error:
-        named = error.filename if isinstance(error.filename, str) else os.fspath(path)
+        is_telling = isinstance(error.filename, str) and not _TEMPORARY.search(error.filename)
+        named = error.filename if is_telling else os.fspath(path)
         reason = error.strerror or str(error) or type(error).__name__
         raise TransportError(f"{action} {named}: {reason[:1].lower()}{reason[1:]}") from error
 

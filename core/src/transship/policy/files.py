@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from transship.discovery import PluginManager
-from transship.errors import PolicyError
+from transship.errors import PolicyError, TransportError
 from transship.image.strict_json import METADATA_LIMIT
+from transship.plugin.files import read_settings
 from transship.policy.document import Policy, parse_policy
 
 
@@ -22,19 +23,20 @@ def load_policy(path: str | None = None, manager: PluginManager | None = None) -
 
     Raises ``PolicyError`` if there is none, or if it is unreadable or wrong; that never means "accept".
     """
-    path = path or next((place for place in default_paths() if _is_there(place)), None)
-    if path is None:
+    found = path or next((place for place in default_paths() if _is_there(place)), None)
+    if found is None:
         places = ", ".join(f'"{place}"' for place in default_paths())
         raise PolicyError(
             f"no policy.json file found at any of the following: {places}; name one with --policy, accept any "
             "image with --insecure-policy, or write a first one with: transship policy init"
         )
     try:
-        with open(path, "rb") as file:  # what a user names may be a pipe, as shells make them of <(…)
-            data = file.read(METADATA_LIMIT + 1)
+        data = read_settings(found, METADATA_LIMIT, is_named=bool(path))
     except OSError as error:
-        raise PolicyError(f"open {path}: {(error.strerror or str(error)).lower()}") from error
-    return parse_policy(data, path, manager)
+        raise PolicyError(f"open {found}: {(error.strerror or str(error)).lower()}") from error
+    except TransportError as error:
+        raise PolicyError(str(error)) from error
+    return parse_policy(data, found, manager)
 
 
 def _is_there(path: str) -> bool:

@@ -375,6 +375,11 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         CredentialStore(CredentialFile(str(tmp_path / "file" / "auth.json"))).store("a.example", "me", "x")
 
 
+def test_no_temporary_file_is_named_where_none_can_be_made():
+    with pytest.raises(TransportError, match=r"writing /proc/auth\.json: /proc: [a-z ]+$"):
+        CredentialStore(CredentialFile("/proc/auth.json")).store("a.example", "me", "x")
+
+
 def test_helpers_store_and_forget_instead_of_the_file(authfile, make_helper):
     kept = make_helper("x")
     authfile.write_text('{"credHelpers": {"a.example": "x"}}')

@@ -160,6 +160,8 @@ def _add_authority(context: ssl.SSLContext, path: str) -> None:
 
 def _add_client(context: ssl.SSLContext, certificate: str, key: str) -> None:
     try:
+        for path in (certificate, key):
+            read_file(path)  # the TLS library would wait for a pipe
         # a key with a passphrase is an error: nobody is asked
         context.load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:

@@ -244,12 +244,12 @@ def _file(flags: dict[str, Any], context: Context) -> CredentialFile | None:
             "can not be set simultaneously"
         )
     if compatible:
-        return CredentialFile(compatible, is_docker=True)
+        return CredentialFile(compatible, is_docker=True, is_named=True)
     authfile = authfile or os.environ.get("REGISTRY_AUTH_FILE", "")
     if authfile:
         if authfile == os.path.expanduser("~/.docker/config.json"):
             context.warn(f"saving credentials to {authfile}, but not using Docker-compatible file format")
-        return CredentialFile(authfile)
+        return CredentialFile(authfile, is_named=True)
     folder = os.environ.get("DOCKER_CONFIG")
     return CredentialFile(os.path.join(folder, "config.json"), is_docker=True) if folder else None
 

@@ -7,6 +7,7 @@ import sys
 from typing import Any, NoReturn
 
 from transship.errors import TransportError
+from transship.plugin.files import read_settings
 
 LIMIT = 1 << 20
 """No configuration file has more bytes."""
@@ -42,13 +43,12 @@ def user_id() -> int:
     return int(outside) if outside.isascii() and outside.isdigit() and len(outside) < 12 else os.geteuid()
 
 
-def read_file(path: str) -> bytes:
-    """The bytes of a file that may be a pipe. Raises ``OSError``, and ``TransportError`` if it is too long."""
-    with open(path, "rb") as file:
-        data = file.read(LIMIT + 1)
-    if len(data) > LIMIT:
-        raise TransportError(f"{path}: exceeded maximum allowed size of {LIMIT} bytes")
-    return data
+def read_file(path: str, *, is_named: bool = False) -> bytes:
+    """The bytes of a file, which may be a pipe if the user named it.
+
+    Raises ``OSError``, and ``TransportError`` for one that is too long, or no file.
+    """
+    return read_settings(path, LIMIT, is_named=is_named)
 
 
 def reason(error: OSError) -> str:

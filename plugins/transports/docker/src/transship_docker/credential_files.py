@@ -31,16 +31,20 @@ def _no_warning(message: str) -> None:
 
 
 class CredentialFile(NamedTuple):
-    """A file with credentials. ``is_docker``: Docker reads it too; ``is_old``: the format before config.json."""
+    """A file with credentials. ``is_docker``: Docker reads it too; ``is_old``: the format before config.json.
+
+    ``is_named``: the user named it, so that it may be a pipe.
+    """
 
     path: str
     is_docker: bool = False
     is_old: bool = False
+    is_named: bool = False
 
     def read(self) -> dict[str, Any]:
         """Its members, none if it does not exist. Raises ``TransshipError`` for what is broken or unreadable."""
         try:
-            data = read_file(self.path)
+            data = read_file(self.path, is_named=self.is_named)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
@@ -100,13 +104,13 @@ class CredentialFile(NamedTuple):
         import fcntl
         import time
 
+        from transship.plugin.files import reporting
+
         folder = os.path.dirname(os.path.abspath(self.path))
-        try:
+        with reporting(f"writing {self.path}:", folder), contextlib.ExitStack() as stack:
             _make_private_folder(folder)
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise TransportError(f"writing {self.path}: {reason(error)}") from error
-        try:
+            stack.callback(os.close, descriptor)
             limit = time.monotonic() + _LOCK_TIMEOUT
             while True:
                 try:
@@ -117,10 +121,6 @@ class CredentialFile(NamedTuple):
                         raise TransportError(f"writing {self.path}: another program holds its lock") from None
                     cancellation.wait(_LOCK_INTERVAL)
             yield
-        except OSError as error:
-            raise TransportError(f"writing {self.path}: {reason(error)}") from error
-        finally:
-            os.close(descriptor)
 
     def _object(self, document: dict[str, Any], key: str) -> dict[str, Any]:
         value = document.get(key)
@@ -353,7 +353,7 @@ def find_credentials(
 
     ``authfile``, if given, is the only file that is read. See ``CredentialStore``.
     """
-    file = CredentialFile(authfile) if authfile else None
+    file = CredentialFile(authfile, is_named=True) if authfile else None
     return CredentialStore(file, helpers, warn, cancellation).find(registry, repository)
 
 

@@ -111,7 +111,7 @@ class Registries:
         file, folders = _places(path)
         settings = _Settings()
         try:
-            settings.add(_parse(read_file(file)))
+            settings.add(_parse(read_file(file, is_named=bool(path))))
         except FileNotFoundError as error:
             if path:
                 raise TransportError(f'loading registries configuration "{file}": {reason(error)}') from None

@@ -100,7 +100,7 @@ def _set_minimum(context: ssl.SSLContext, version: str) -> None:
 def load_tls_details(path: str) -> TlsDetails:
     """Read a file; it is strict, so that no restriction is lost. Raises ``TransportError``."""
     try:
-        document = parse_yaml(read_file(path), path)
+        document = parse_yaml(read_file(path, is_named=True), path)
     except OSError as error:
         raise TransportError(f"reading TLS details: {reason(error)}") from error
     if document is None:
