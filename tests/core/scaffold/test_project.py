@@ -153,6 +153,11 @@ def test_folder_above_must_be_there(folder):
         write_project("command", "thing", str(folder / "below"))
 
 
+def test_a_place_that_cannot_be_written_is_named_as_it_was_given():
+    with pytest.raises(TransshipError, match=r"write /proc/acme: [a-z ]+$"):
+        write_project("transport", "acme", "/proc/acme")
+
+
 def test_nothing_is_left_of_a_project_that_could_not_be_written(folder, monkeypatch):
     monkeypatch.setitem(scaffold._FILES, "tests/" + "x" * 300, "py.typed.in")  # no file system takes such a name
     with pytest.raises(TransshipError):

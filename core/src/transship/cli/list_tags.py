@@ -26,13 +26,14 @@ def _list_options() -> list[click.Option]:
 
 
 @click.command("list-tags", cls=GoCommand, options_metavar="[options]")
-@click.argument("arguments", nargs=-1, metavar="REPOSITORY")
+@click.argument("arguments", nargs=-1, metavar="PLACE")
 @with_options(_list_options(), shared_options(), image_options(local=False), retry_options())
 @click.pass_obj
 def list_tags(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> None:
     """List the tags of a repository, archive or layout
 
-    REPOSITORY is docker://REPOSITORY, docker-archive:FILE or oci:FOLDER.
+    PLACE is docker://REPOSITORY, oci:FOLDER, oci-archive:FILE, docker-archive:FILE, or a place of another transport
+    that lists its tags.
     """
     if len(arguments) != 1:
         raise UsageError("Exactly one non-option argument expected", show_help=True)
