@@ -15,6 +15,7 @@ from typing import BinaryIO
 from transship.errors import TransportError
 
 _COPY_SIZE = 4 << 20
+_READ_SIZE = 1 << 20
 _NAME_PART = 50  # characters; with what is added it stays below 255 bytes in any script
 _LOCK_FILE = ".transship.lock"
 _FICLONE = 0x40049409
@@ -67,7 +68,7 @@ def read_regular(path: str | os.PathLike[str], limit: int, *, within: str | os.P
     """The bytes of a regular file, at most ``limit``; more raise ``TransportError``. See ``open_regular``."""
     with open_regular(path, within=within) as file:
         data = bytearray()
-        while len(data) <= limit and (chunk := file.read(limit + 1 - len(data))):
+        while len(data) <= limit and (chunk := file.read(min(_READ_SIZE, limit + 1 - len(data)))):
             data += chunk
     if len(data) > limit:
         raise _too_long(path, limit)
