@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import hmac
+import os
 
 import pytest
 
-from transship.errors import PolicyError, SignatureError
+from transship.errors import PolicyError, SignatureError, TransshipError
+from transship.plugin.files import read_regular, reporting, write_file
 from transship.plugin.mechanism import RequirementVerdict, SignatureVerdict, SigningRequest
 from transship.plugin.signature import Signature
 from transship.plugin.signed_payload import parse_payload
@@ -122,6 +126,29 @@ def tell_nobody_who(self, signature, image):
     return SignatureVerdict(FORMAT, accepted=True)
 
 
+def complain_of_other_kinds(self, signature, image):
+    if signature.format != FORMAT:
+        raise SignatureError(f"{signature.format} is no seal")
+    return trust_a_whole_seal(self, signature, image)
+
+
+def look_up_other_kinds(self, signature, image):
+    check = {FORMAT: trust_a_whole_seal}[signature.format]
+    return check(self, signature, image)
+
+
+def count_other_kinds(self, signature, image):
+    if signature.format != FORMAT:
+        return SignatureVerdict(signature.format, accepted=False, reason="no seal")
+    return trust_a_whole_seal(self, signature, image)
+
+
+def trust_a_whole_seal(self, signature, image):
+    claim = parse_payload(opened(signature.payload, self._key_path), FORMAT)
+    claim.check(image, self._identity)
+    return accepted(claim, self._key_path)
+
+
 class FirstSignatureDecides:
     def evaluate(self, image):
         try:
@@ -153,6 +180,9 @@ REQUIREMENT_FAULTS = [
     ({"verify": ignore_the_name}, "test_signature_for_another_name_is_refused"),
     ({"verify": ignore_the_digest}, "test_signature_for_another_image_is_refused"),
     ({"verify": ignore_the_format}, "test_signatures_of_other_kinds_do_not_count"),
+    ({"verify": complain_of_other_kinds}, "test_signatures_of_other_kinds_do_not_count"),
+    ({"verify": look_up_other_kinds}, "test_signatures_of_other_kinds_do_not_count"),
+    ({"verify": count_other_kinds}, "test_signatures_of_other_kinds_do_not_count"),
     ({"verify": crash}, "test_any_bytes_are_refused_without_a_crash"),
     ({"verify": tell_nobody_who}, "test_what_is_signed_is_accepted"),
     ({"evaluate": FirstSignatureDecides.evaluate}, "test_one_good_signature_among_others_is_enough"),
@@ -222,7 +252,9 @@ def sign_as_it_likes(self, manifest, digest, identity):
     ids=lambda value: str(value).replace(" ", "")[:60],
 )
 def test_a_fault_is_noticed(members, test, faulty, check):
-    with pytest.raises((AssertionError, pytest.fail.Exception, SignatureError, IndexError, AttributeError, ValueError)):
+    with pytest.raises(
+        (AssertionError, pytest.fail.Exception, SignatureError, LookupError, AttributeError, ValueError)
+    ):
         check(faulty(**members), test)
 
 
@@ -310,8 +342,70 @@ def one_path(self, digest):
     return f"{self._folder}/all"
 
 
-@pytest.mark.parametrize("members", [{"write": only_ours}, {"write": add}, {"_path": one_path}])
-def test_a_store_with_a_fault_is_noticed(members, seal, check):
+def parse_hex(self, reference, digest):
+    path = self._path(digest)
+    with reporting("read", path):
+        lines = read_regular(path, 1 << 20).split() if os.path.exists(path) else []
+    return [Signature.parse(bytes.fromhex(line.decode())) for line in lines]
+
+
+def read_with_open(self, reference, digest):
+    path = self._path(digest)
+    if not os.path.exists(path):
+        return []
+    with open(path, "rb") as file:
+        return [Signature.parse(base64.b16decode(line, casefold=True)) for line in file.read().split()]
+
+
+def read_all_there_is(self, reference, digest):
+    with contextlib.suppress(OSError), open(self._path(digest), "rb") as file:
+        data = file.read()
+        with contextlib.suppress(ValueError, TransshipError):
+            return [Signature.parse(bytes.fromhex(line.decode())) for line in data.split()]
+    return []
+
+
+def give_bytes(self, reference, digest):
+    return [each.to_bytes() for each in type(self).__mro__[1].read(self, reference, digest)]
+
+
+def write_in_place(self, reference, digest, signatures):
+    with reporting("write", self._path(digest)), open(self._path(digest), "wb") as file:
+        file.write("".join(f"{each.to_bytes().hex()}\n" for each in signatures).encode())
+
+
+def write_without_reporting(self, reference, digest, signatures):
+    write_file(self._path(digest), "".join(f"{each.to_bytes().hex()}\n" for each in signatures).encode())
+
+
+def write_if_it_works(self, reference, digest, signatures):
+    with contextlib.suppress(TransshipError):
+        type(self).__mro__[1].write(self, reference, digest, signatures)
+
+
+KEEPS = "test_store_keeps_signatures_or_there_is_none"
+DAMAGED = "test_damaged_store_causes_no_error_but_those_of_transship"
+TOO_BIG = "test_store_that_is_far_too_big_is_not_held_in_memory"
+FULL = "test_store_that_cannot_be_written_keeps_what_it_has"
+
+
+@pytest.mark.parametrize(
+    ("members", "test"),
+    [
+        ({"write": only_ours}, KEEPS),
+        ({"write": add}, KEEPS),
+        ({"_path": one_path}, KEEPS),
+        ({"read": parse_hex}, DAMAGED),
+        ({"read": read_with_open}, DAMAGED),
+        ({"read": give_bytes}, DAMAGED),
+        ({"read": read_all_there_is}, TOO_BIG),
+        ({"write": write_in_place}, FULL),
+        ({"write": write_without_reporting}, FULL),
+        ({"write": write_if_it_works}, FULL),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_store_with_a_fault_is_noticed(members, test, seal, check):
     store = type("FaultyFolder", (seal.SealFolder,), members)
 
     class Faulty(seal.SealMechanism):
@@ -319,7 +413,7 @@ def test_a_store_with_a_fault_is_noticed(members, seal, check):
             return store(text)
 
     with pytest.raises(AssertionError):
-        check(Faulty(), "test_store_keeps_signatures_or_there_is_none")
+        check(Faulty(), test)
 
 
 def test_a_store_that_nothing_was_said_of_is_noticed(seal, check):

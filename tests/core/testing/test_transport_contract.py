@@ -33,7 +33,7 @@ from transship.plugin.transport import (
     Transport,
 )
 from transship.testing import TransportContract
-from transship.testing.contracts.transport_failures import limited_file_size
+from transship.testing.contracts.failing import limited_file_size
 
 NOTICED = (AssertionError, pytest.fail.Exception, AttributeError, BlobNotFoundError, NotFoundError, TransportError)
 
@@ -406,6 +406,15 @@ class TellsErrorsInSeveralLines(FolderSource):
             raise TransportError(f"{error}\ntry again") from error
 
 
+class ReadsWithoutABound(FolderSource):
+    def read(self, name, missing):
+        with reporting("read", self.file(name)):
+            try:
+                return read_regular(self.file(name), 1 << 30, within=self._path)
+            except FileNotFoundError:
+                raise missing(f"no {name}") from None
+
+
 class WritesOverLinks(FolderDestination):
     def write(self, name, data):
         with open(self.file(name), "wb") as file:
@@ -450,9 +459,10 @@ class NamesAnImageBeforeItIsThere(FolderDestination):
     [
         (ReadsOverLinks, "test_links_that_lead_out_of_a_place_are_not_followed"),
         (LooksForItselfAtFirst, "test_links_that_lead_out_of_a_place_are_not_followed"),
-        (LetsErrorsOfTheSystemOut, "test_damage_is_an_error_in_one_line_or_makes_no_difference"),
-        (ReadsItsOwnListCarelessly, "test_damage_is_an_error_in_one_line_or_makes_no_difference"),
-        (TellsErrorsInSeveralLines, "test_damage_is_an_error_in_one_line_or_makes_no_difference"),
+        (LetsErrorsOfTheSystemOut, "test_damaged_place_causes_no_error_but_those_of_transship"),
+        (ReadsItsOwnListCarelessly, "test_damaged_place_causes_no_error_but_those_of_transship"),
+        (TellsErrorsInSeveralLines, "test_damaged_place_causes_no_error_but_those_of_transship"),
+        (ReadsWithoutABound, "test_what_is_far_too_big_is_not_held_in_memory"),
         (WritesOverLinks, "test_writing_leads_out_of_a_place_over_no_link"),
         (LetsErrorsOfWritingOut, "test_failing_write_is_a_clear_error_and_leaves_nothing"),
         (CallsAFullDiskWrongContent, "test_failing_write_is_a_clear_error_and_leaves_nothing"),

@@ -30,6 +30,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +47,8 @@ from transship.plugin.mechanism import (
 )
 from transship.plugin.signature import SIGSTORE_JSON, SIMPLE_SIGNING, Signature
 from transship.plugin.transport import Reference
+from transship.testing.contracts.damage import damages, limited_memory, overgrown
+from transship.testing.contracts.failing import failing_only_with, limited_file_size, result_or_refusal
 from transship.testing.images import Image, oci_image
 
 _NAME = "registry.example.com/team/app:1.0"
@@ -59,6 +62,7 @@ _OF_OTHER_KINDS = (
     Signature(SIGSTORE_JSON, b"{}"),
     Signature("unheard-of", b"rubbish"),
 )
+_BIG_SIGNATURE = Signature("unheard-of", bytes(400_000))
 _TAMPERINGS = 24
 _THREADS = 4
 
@@ -207,8 +211,13 @@ class SignatureMechanismContract:
         parsed = _parsed(mechanism, requirement)
         for each in (*others, *disguised):
             assert _refusal(parsed, each)
-        assert _refusal(parsed, *others, *disguised)
-        assert _verdict(parsed, *others, signature).accepted
+        verdict = _verdict(parsed, *others, *disguised)
+        assert verdict.accepted is False
+        assert verdict.reason
+        assert verdict.signatures == (), "signatures of other kinds are passed over, without an error"
+        with_own = _verdict(parsed, *others, signature)
+        assert with_own.accepted
+        assert len(with_own.signatures) == 1
 
     def test_signature_of_a_stranger_is_refused_and_believed_in_nothing(
         self, mechanism: SignatureMechanism, requirement: Mapping[str, Any], stranger_request: SigningRequest
@@ -354,6 +363,45 @@ class SignatureMechanismContract:
             again = mechanism.open_store(store_text, Context())
             assert tuple(again.read(reference, _IMAGE.digest)) == signatures
         assert tuple(store.read(reference, _OTHER_IMAGE.digest)) == ()
+
+    def test_damaged_store_causes_no_error_but_those_of_transship(
+        self, mechanism: SignatureMechanism, signing_request: SigningRequest, store_text: str | None
+    ) -> None:
+        if store_text is not None:
+            for _ in damages(self._filled(mechanism, signing_request, store_text)):
+                result_or_refusal(lambda: _read(mechanism, store_text))
+
+    def test_store_that_is_far_too_big_is_not_held_in_memory(
+        self, mechanism: SignatureMechanism, signing_request: SigningRequest, store_text: str | None
+    ) -> None:
+        if store_text is not None:
+            for path in overgrown(self._filled(mechanism, signing_request, store_text)):
+                with limited_memory(f"of {path}"):
+                    result_or_refusal(lambda: _read(mechanism, store_text))
+
+    def test_store_that_cannot_be_written_keeps_what_it_has(
+        self, mechanism: SignatureMechanism, signing_request: SigningRequest, store_text: str | None
+    ) -> None:
+        if store_text is not None:
+            self._filled(mechanism, signing_request, store_text)
+            before = _read(mechanism, store_text)
+            store, is_written = mechanism.open_store(store_text, Context()), False
+            with limited_file_size(), failing_only_with(TransshipError):
+                store.write(_untrusted([]).reference, _IMAGE.digest, (_BIG_SIGNATURE,))
+                is_written = True
+            assert _read(mechanism, store_text) == ((_BIG_SIGNATURE,) if is_written else before)
+
+    def _filled(self, mechanism: SignatureMechanism, request: SigningRequest, store_text: str) -> Path | None:
+        """A place that signatures were put into, None if it is not a path of this machine."""
+        store = mechanism.open_store(store_text, Context())
+        store.write(_untrusted([]).reference, _IMAGE.digest, (_sign(mechanism, request), *_OF_OTHER_KINDS))
+        return Path(store_text) if os.path.isabs(store_text) and os.path.exists(store_text) else None
+
+
+def _read(mechanism: SignatureMechanism, store_text: str) -> Sequence[Signature]:
+    found = tuple(mechanism.open_store(store_text, Context()).read(_untrusted([]).reference, _IMAGE.digest))
+    assert all(isinstance(each, Signature) for each in found)
+    return found
 
 
 def _parsed(mechanism: SignatureMechanism, requirement: Mapping[str, Any]) -> Requirement:

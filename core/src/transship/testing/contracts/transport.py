@@ -36,7 +36,8 @@ from transship.image.media_types import OCI_LAYER_GZIP
 from transship.plugin.blob import BlobReader, BytesContent, Expectation
 from transship.plugin.context import Context
 from transship.plugin.transport import DigestLister, ResumableSource, TagLister, Transport
-from transship.testing.contracts.transport_failures import FailureTests, limited_file_size
+from transship.testing.contracts.failing import limited_file_size, refused
+from transship.testing.contracts.transport_failures import FailureTests
 from transship.testing.contracts.transport_scopes import ScopeTests
 from transship.testing.contracts.transport_steps import (
     PROMISED,
@@ -47,7 +48,6 @@ from transship.testing.contracts.transport_steps import (
     layers_of,
     lying_blob,
     prefers_docker,
-    refused,
     stored_blobs,
     takes_indexes,
 )

@@ -24,6 +24,7 @@ from transship.plugin.transport import (
     Source,
     Transport,
 )
+from transship.testing.contracts.failing import refused
 from transship.testing.contracts.pieces import reused_pieces
 from transship.testing.images import Image, oci_image, schema2_image
 
@@ -112,11 +113,21 @@ class TransportSteps:
         stored = [bytes_of(source.get_blob(layer.descriptor)) for layer in manifest.layers]
         assert stored == [image.blobs[known_digest(layer)] for layer in layers_of(image)]
 
-    def _all_of(self, source: Source) -> tuple[object, ...]:
+    def _all_of(self, transport: Transport, reference: Reference) -> tuple[object, ...]:
         """All that there is of an image."""
-        raw = source.get_manifest()
-        blobs = [bytes_of(source.get_blob(descriptor)) for descriptor in stored_blobs(raw)]
-        return (raw, *blobs, *source.get_signatures())
+        with self._source(transport, reference) as source:
+            raw = source.get_manifest()
+            blobs = [bytes_of(source.get_blob(descriptor)) for descriptor in stored_blobs(raw)]
+            return (raw, *blobs, *source.get_signatures())
+
+    def _pass_over(self, transport: Transport, reference: Reference) -> None:
+        """Read all that there is of an image, and keep nothing of it."""
+        with self._source(transport, reference) as source:
+            for descriptor in stored_blobs(source.get_manifest()):
+                with contextlib.closing(source.get_blob(descriptor)) as content:
+                    for _ in content:
+                        pass
+            source.get_signatures()
 
     def _check_refused(self, transport: Transport, reference_text: str, data: bytes) -> None:
         """Whoever stores ``data`` for another blob must notice, and must not let it appear."""
@@ -145,31 +156,6 @@ class TransportSteps:
     def _destination(self, transport: Transport, reference: Reference) -> Iterator[Destination]:
         with contextlib.closing(transport.open_destination(reference, self.context)) as destination:
             yield destination
-
-
-@contextlib.contextmanager
-def refused(*errors: type[TransshipError]) -> Iterator[None]:
-    """The block must end with one of ``errors``."""
-    with failing_only_with(*errors):
-        yield
-        raise AssertionError(f"expected {_names(errors)}")
-
-
-@contextlib.contextmanager
-def failing_only_with(*errors: type[TransshipError]) -> Iterator[None]:
-    """If the block ends with an error, it must be one of ``errors``."""
-    try:
-        yield
-    except AssertionError:
-        raise
-    except errors:
-        return
-    except Exception as error:
-        raise AssertionError(f"expected {_names(errors)}, got {error!r}") from error
-
-
-def _names(errors: tuple[type[TransshipError], ...]) -> str:
-    return " or ".join(error.__name__ for error in errors)
 
 
 def prefers_docker(traits: DestinationTraits) -> bool:

@@ -88,7 +88,10 @@ class SealFolder(SignatureStore):
         path = self._path(digest)
         with reporting("read", path):
             lines = read_regular(path, LIMIT).split() if os.path.exists(path) else []
-        return [Signature.parse(bytes.fromhex(line.decode())) for line in lines]
+        try:
+            return [Signature.parse(bytes.fromhex(line.decode())) for line in lines]
+        except ValueError as error:
+            raise SignatureError(f"{path}: no seals: {error}") from None
 
     def write(self, reference: Reference, digest: Digest, signatures: Sequence[Signature]) -> None:
         with reporting("write", self._path(digest)):
