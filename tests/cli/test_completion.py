@@ -6,9 +6,11 @@ import os
 import pty
 import re
 import select
+import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,16 @@ from transship.testing.writers import write_oci_layout
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {"PATH": f"{BIN}:/usr/bin:/bin", "TERM": "dumb", "LC_ALL": "C.UTF-8"}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """The home folder of whoever completes a line; nothing is in it."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(folder))
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
 
 
 @pytest.fixture
@@ -45,11 +57,15 @@ def registry():
 
 
 def complete(*words, shell="zsh", environment=None):
-    """What the program answers to a script."""
-    command = [BIN / "transship", "__complete", shell, *words]
-    done = subprocess.run(
-        command, env={**ENVIRONMENT, **(environment or {})}, capture_output=True, text=True, check=True, timeout=20
-    )
+    """What the program answers to the script of a shell."""
+    return ask(shell, *words, environment=environment)
+
+
+def ask(*words, environment=None):
+    """What the program answers to a script that says ``words``."""
+    command = [BIN / "transship", "__complete", *words]
+    environment = {**ENVIRONMENT, "HOME": os.environ["HOME"], **(environment or {})}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=20)
     assert done.stderr == ""
     return done.stdout.splitlines()
 
@@ -191,6 +207,121 @@ class TestRegistries:
         found = complete("inspect", "--tls-verify=false", image, environment=environment)
         assert found == [f"{image}{tag}" for tag in ("v1", "v2", "w1")]
         assert not (tmp_path / "started").exists()
+
+
+class TestMemory:
+    """What is remembered of the tags of a registry."""
+
+    @pytest.fixture
+    def tags(self, registry):
+        """Completes ``app:BEGIN`` on a line with further words; gives the tags."""
+        image = f"docker://{registry.host}/app:"
+
+        def tags(begin="", *words, **settings):
+            found = complete("inspect", "--tls-verify=false", *words, image + begin, **settings)
+            return [word.removeprefix(image) for word in found]
+
+        return tags
+
+    def test_a_registry_is_asked_once_for_one_line(self, registry, tags):
+        assert [tags(), tags("v"), tags("w1")] == [["v1", "v2", "w1"], ["v1", "v2"], ["w1"]]
+        assert len(listings(registry)) == 1
+
+    def test_it_is_asked_again_for_what_nothing_fits_of_that_is_remembered(self, registry, tags):
+        tags()
+        registry.put_image("app", "x1", oci_image())
+        assert tags("x") == ["x1"]
+
+    def test_it_is_asked_again_after_a_while(self, registry, tags, home):
+        tags()
+        for age in (130, -10):  # the clock may have been set
+            with sqlite3.connect(memory(home)) as connection:
+                connection.execute("UPDATE tags SET asked = ?", (time.time() - age,))
+            tags()
+        assert len(listings(registry)) == 3
+
+    @pytest.mark.parametrize("flags", [["--no-creds"], ["--authfile", "other.json"], ["--user-agent-prefix", "x"]])
+    def test_another_question_has_another_answer(self, registry, tags, flags):
+        tags()
+        tags("", *flags)
+        assert len(listings(registry)) == 2
+
+    def test_what_a_password_on_the_line_shows_is_not_remembered(self, registry, tags, home):
+        assert tags("", "--creds", "me:hunter2")
+        assert not memory(home).exists()
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ["copy", "--insecure-policy", "--dest-tls-verify=false", "oci:layout:v1", "{image}:v3"],
+            ["delete", "--tls-verify=false", "{image}:w1"],
+        ],
+    )
+    def test_a_command_that_may_change_some_forgets_them(self, place, registry, tags, run, command):
+        before = tags()
+        assert run(*[word.format(image=f"docker://{registry.host}/app") for word in command], policy=True).code == 0
+        assert tags() != before
+
+    def test_commands_that_change_nothing_let_them_be(self, place, registry, tags, run):
+        tags()
+        assert run("inspect", "oci:layout:v1").code == 0
+        tags()
+        assert len(listings(registry)) == 1
+
+    @pytest.mark.parametrize("line", ["zsh copy --no-cache", "--no-cache zsh list-tags"])
+    def test_nothing_is_remembered_where_that_is_said(self, registry, home, line):
+        assert len(ask(*line.split(), "--tls-verify=false", f"docker://{registry.host}/app:v")) == 2
+        assert not memory(home).exists()
+
+    def test_a_script_may_say_so_for_all_lines(self, run):
+        for shell in ("bash", "zsh", "fish"):
+            script = run("completion", shell, "--no-cache").out
+            assert script.count(f" __complete --no-cache {shell} ") == 1
+            assert "--no-cache" not in run("completion", shell).out
+
+    def test_nobody_else_may_read_them(self, tags, home):
+        tags()
+        assert memory(home).stat().st_mode & 0o777 == 0o600
+        assert memory(home).parent.stat().st_mode & 0o777 == 0o700
+
+    @pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"junk" * 999), lambda path: path.chmod(0o666)])
+    def test_what_is_broken_or_anybodys_does_not_count(self, registry, tags, home, spoil):
+        tags()
+        spoil(memory(home))
+        assert tags() == ["v1", "v2", "w1"]
+        assert len(listings(registry)) == 2
+
+    def test_only_some_repositories_are_remembered(self, tags, home):
+        tags()
+        with sqlite3.connect(memory(home)) as connection:
+            rows = [(f"question {number}", "v1", time.time()) for number in range(300)]
+            connection.executemany("INSERT INTO tags VALUES (?, ?, ?)", rows)
+        tags("nothing-fits")
+        with sqlite3.connect(memory(home)) as connection:
+            assert connection.execute("SELECT count(*) FROM tags").fetchone() == (100,)
+
+    def test_many_may_complete_at_once(self, registry, tags):
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(tags, ["v", "w", "v", "w"])) == [["v1", "v2"], ["w1"]] * 2
+
+
+def listings(registry):
+    return [request for request in registry.requests if request.path.partition("?")[0].endswith("/tags/list")]
+
+
+def memory(home):
+    return home / ".cache" / "transship" / "tags-v1.sqlite"
+
+
+def test_the_users_defaults_count(registry, home):
+    (home / "conf").mkdir()
+    (home / "conf" / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry.host}"\ninsecure = true\n')
+    (home / "config.toml").write_text(f"[global]\nregistries-conf = '{home}/conf/registries.conf'\n")
+    image = f"docker://{registry.host}/app:"
+    environment = {"TRANSSHIP_CONFIG": str(home / "config.toml")}
+    assert complete("inspect", f"{image}w", environment=environment) == [f"{image}w1"]
+    (home / "config.toml").write_text("[global]\nnonsense = 1\n")
+    assert complete("inspect", "--tls-verify=false", f"{image}w", environment=environment) == [f"{image}w1"]
 
 
 @pytest.mark.parametrize("words", [[], ["copy"], ["copy", "oci:a\0"], ["copy", "--nope", "oci:"], ["zsh", "nope", ""]])

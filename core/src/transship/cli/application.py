@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from transship.plugin.context import Context
     from transship.policy.document import Policy
 
+_CHANGING = ("copy", "sync", "delete")
 _ROOT_FLAGS = (("-h, --help", "show this, or after a command its own flags"), ("-v, --version", "show the version"))
 _SUMMARY = "Various operations with container images and container image registries"
 EXIT_FAILURE, EXIT_NOT_FOUND, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
@@ -224,6 +225,10 @@ class Application:
                 raise
             finally:
                 self._deadline.stop()
+                if name in _CHANGING:
+                    from transship.cli.tag_memory import forget_tags
+
+                    forget_tags()
 
     def _without_tls_verify(self, args: list[str]) -> list[str]:
         """Take a flag out that may still stand before a command, and means something else behind it."""

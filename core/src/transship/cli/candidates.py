@@ -11,16 +11,19 @@ import re
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from transship.cli.options import GLOBAL_NAMES, HIDDEN_COMMANDS, GlobalOptions, disabled_plugins, global_options
+from transship.cli.tag_memory import recent_tags
 from transship.cli.tag_names import cuts, is_remote, tags_of
 from transship.discovery import BY_NAME_KINDS, PluginManager
 from transship.plugin.command import FlagParser, UsageError, is_boolean
 
 if TYPE_CHECKING:
+    from transship.cli.application import Application
     from transship.plugin.context import Context
     from transship.plugin.transport import Transport
 
@@ -43,14 +46,17 @@ class Candidate(NamedTuple):
     help: str = ""
 
 
-def answer(args: Sequence[str]) -> int:
+NO_CACHE = "--no-cache"
+"""The word before the name of the shell that asks for an answer from no memory."""
+
+
+def answer(args: Sequence[str], program: str = "transship") -> int:
     """Print what fits for the last of the words after the name of a shell; always well."""
     signal.signal(signal.SIGALRM, lambda number, frame: os._exit(0))
     signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
     os.environ["PATH"] = ""  # no program can be started: one that keeps credentials might ask for a passphrase
     try:
-        shell, *words = args
-        lines = list(_lines(shell, words))
+        lines = list(_lines(args, program))
         sys.stdout.buffer.write("".join(f"{line}\n" for line in lines).encode(errors="surrogateescape"))
         sys.stdout.flush()
     except Exception:  # whatever is wrong, the command itself says so
@@ -58,9 +64,12 @@ def answer(args: Sequence[str]) -> int:
     return 0
 
 
-def _lines(shell: str, words: list[str]) -> Iterator[str]:
+def _lines(args: Sequence[str], program: str) -> Iterator[str]:
+    may_remember = args[0] != NO_CACHE
+    shell, *words = args if may_remember else args[1:]
     words = [_unquoted(word) for word in words] if shell == "bash" else words
-    found = Completion(PluginManager(disabled_plugins()), words[:-1], words[-1]).candidates()
+    manager = PluginManager(disabled_plugins())
+    found = Completion(manager, words[:-1], words[-1], program, may_remember=may_remember).candidates()
     if found is None:
         yield SHELL_FILES
         return
@@ -75,10 +84,23 @@ def _unquoted(word: str) -> str:
 
 
 class Completion:
-    """One line: the words ``before`` the cursor, after the program's name, and what is ``current``ly written."""
+    """One line: the words ``before`` the cursor, after the name of the ``program``, and what is ``current``ly written.
 
-    def __init__(self, manager: PluginManager, before: Sequence[str], current: str) -> None:
+    ``may_remember``: the tags of a registry, from one line to the next.
+    """
+
+    def __init__(
+        self,
+        manager: PluginManager,
+        before: Sequence[str],
+        current: str,
+        program: str = "transship",
+        *,
+        may_remember: bool = False,
+    ) -> None:
         self._manager = manager
+        self._program = program
+        self._may_remember = may_remember
         self._before = before
         self._current = current
         self._positional: list[str] = []
@@ -195,34 +217,42 @@ class Completion:
                 yield Candidate("docker://" if known == "docker" else f"{known}:")
             return
         transport = self._manager.transport(name)
-        context = self._context(text, prefix)
-        words = _remote(transport, rest, context) if is_remote(transport, rest) else _local(transport, rest, context)
+        app, flags = self._application(), self._values_of_flags()
+        app.globals = GlobalOptions(**{name: flags[name] for name in GLOBAL_NAMES if name in flags})
+        context = app.context(text, "source", flags, prefix)
+        if is_remote(transport, rest):
+            words = _remote(transport, rest, context, may_remember=self._may_remember and not flags.get("no_cache"))
+        else:
+            words = _local(transport, rest, context)
         for word in words:
             yield Candidate(f"{name}:{word}")
 
-    def _context(self, image: str, prefix: str) -> Context:
+    def _application(self) -> Application:
         from transship.cli.application import Application
 
-        flags = self._values_of_flags()
-        app = Application()
+        app = Application(self._program)
         app.manager = self._manager  # it knows by now which plugins there are
-        app.globals = GlobalOptions(**{name: flags[name] for name in GLOBAL_NAMES if name in flags})
-        return app.context(image, "source", flags, prefix)
+        return app
 
     def _values_of_flags(self) -> Mapping[str, Any]:
+        """Those of the line, and the user's defaults of others; what is wrong says nothing."""
         params = [*self._params(), *global_options()]
-        try:
-            return FlagParser(params).parse_args(list(self._before))[0]
-        except UsageError:
-            return {}
+        given: dict[str, Any] = {}
+        with suppress(UsageError):
+            given = FlagParser(params).parse_args(list(self._before))[0]
+        with suppress(UsageError):
+            name = str(self._command.name) if self._command is not None else ""
+            return {**self._application().defaults(name, params, given), **given}
+        return given
 
     def _params(self) -> list[click.Parameter]:
         return list(self._command.params) if self._command is not None else []
 
 
-def _remote(transport: Transport, rest: str, context: Context) -> Iterator[str]:
-    for place, _ in cuts(transport, rest):
-        yield from (f"{place}:{tag}" for tag in tags_of(transport, place, context))
+def _remote(transport: Transport, rest: str, context: Context, *, may_remember: bool) -> Iterator[str]:
+    for place, begin in cuts(transport, rest):
+        tags = recent_tags(transport, place, begin, context) if may_remember else tags_of(transport, place, context)
+        yield from (f"{place}:{tag}" for tag in tags)
 
 
 def _local(transport: Transport, rest: str, context: Context) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from transship import hookimpl
-from transship.cli.flags import GoCommand, UsageError
+from transship.cli.flags import Flag, GoCommand, UsageError
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 _SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command("completion", cls=GoCommand, options_metavar="[options]")
+@click.command(
+    "completion",
+    cls=GoCommand,
+    options_metavar="[options]",
+    params=[Flag("--no-cache", help="let the script ask registries each time, and remember no tags")],
+)
 @click.argument("arguments", nargs=-1, metavar="bash|zsh|fish")
 @click.pass_obj
-def completion(app: Application, /, arguments: tuple[str, ...]) -> None:
+def completion(app: Application, /, arguments: tuple[str, ...], no_cache: bool) -> None:
     """Print a script by which a shell completes commands, flags, transports, tags and paths
 
     For one bash or zsh: source <(transship completion bash). For one fish: transship completion fish | source. For all
@@ -27,8 +32,9 @@ def completion(app: Application, /, arguments: tuple[str, ...]) -> None:
     """
     if len(arguments) != 1 or arguments[0] not in _SHELLS:
         raise UsageError(f"Usage: {app.program} completion {'|'.join(_SHELLS)}")
-    script = files("transship.cli") / "shells" / f"transship.{arguments[0]}"
-    click.echo(script.read_text(encoding="utf-8").replace("transship", app.program), nl=False)
+    path = files("transship.cli") / "shells" / f"transship.{arguments[0]}"
+    script = path.read_text(encoding="utf-8").replace("transship", app.program)
+    click.echo(script.replace(" __complete ", " __complete --no-cache ") if no_cache else script, nl=False)
 
 
 @hookimpl

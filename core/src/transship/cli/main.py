@@ -56,7 +56,7 @@ def _run(program: str, args: list[str]) -> int:
     if args[:1] == ["__complete"]:
         from transship.cli.candidates import answer
 
-        return answer(args[1:])
+        return answer(args[1:], program)
     from transship.cli.application import Application
 
     return Application(program).run(args)
