@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import time
 
 import pytest
 
 from transship.cli import progress
+from transship.cli.bars import BlobBars
+from transship.cli.output import Log
+from transship.image.digest import digest_of
+from transship.plugin.events import BlobProgress, BlobStarted
 from transship.testing.images import oci_image
 from transship.testing.registry import Registry
 
@@ -118,6 +124,31 @@ def test_a_terminal_gets_bars_in_a_copy(images, on_terminal, flags):
     assert "Copying blob" in shown
     assert " done " in shown
     assert shown.endswith("\r\x1b[J")
+
+
+def test_a_bar_on_a_narrow_terminal_leaves_out_what_does_not_fit(images, on_terminal, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    bars = [line for line in drawn(on_terminal([*COPY, "--progress", "bar"])) if "%" in line]
+    assert bars
+    assert all(len(bar) <= 40 and bar.endswith("|") for bar in bars)
+
+
+def test_a_bar_becomes_as_narrow_as_its_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    bars = BlobBars(Log())
+    bars.observe(BlobStarted("", 1, digest_of(b""), 1000, is_config=False))
+    monkeypatch.setenv("COLUMNS", "50")
+    time.sleep(0.15)  # it is not drawn more often
+    bars.observe(BlobProgress("", 1, 500))
+    bars.close()
+    first, *_, last = [line for line in drawn(capsys.readouterr().out) if "%" in line]
+    assert (len(first) <= 100, len(last) <= 50) == (True, True)
+    assert len(first) > 50
+
+
+def drawn(shown):
+    """The lines on a terminal, each as it was drawn anew."""
+    return [line.rstrip() for line in re.split(r"[\r\n]|\x1b\[[A-Z]", shown)]
 
 
 def test_a_terminal_gets_one_bar_in_a_sync_if_asked_for(images, on_terminal):

@@ -18,6 +18,8 @@ from transship.cli.sizes import size_text
 from transship.plugin.events import BlobFinished, BlobProgress, BlobStarted, Event
 
 _SHORT_DIGEST = 12
+_SHORT = "{l_bar}{bar}|"
+_ALL_FITS = 64
 _MARGIN = 3
 """Columns right of the bars, so that what the terminal shows of Ctrl-C does not break a line."""
 
@@ -108,16 +110,27 @@ class ImageBar:
 
 
 def _bar(description: str, total: int | None) -> tqdm[Any]:
-    return tqdm(
+    columns, _ = _shape()
+    bar = tqdm(
         desc=description,
         total=total,
         unit="B",
         unit_scale=True,
         unit_divisor=1024,
         leave=False,
-        ncols=shutil.get_terminal_size().columns - _MARGIN,
+        ncols=columns,
+        bar_format=_SHORT if total and columns < _ALL_FITS else None,
         file=sys.stdout,
     )
+    # a terminal may be made narrower, and a line longer than it would break; tqdm calls what it finds here
+    bar.dynamic_ncols = _shape  # type: ignore[assignment]  # which its stubs do not say
+    return bar
+
+
+def _shape(stream: object = None) -> tuple[int, int]:
+    """How wide a bar may be by now, and how many lines there are."""
+    columns, lines = shutil.get_terminal_size()
+    return max(columns - _MARGIN, 1), lines
 
 
 def _take_off(bar: tqdm[Any]) -> None:
