@@ -324,7 +324,10 @@ def test_the_users_defaults_count(registry, home):
     assert complete("inspect", "--tls-verify=false", f"{image}w", environment=environment) == [f"{image}w1"]
 
 
-@pytest.mark.parametrize("words", [[], ["copy"], ["copy", "oci:a\0"], ["copy", "--nope", "oci:"], ["zsh", "nope", ""]])
+@pytest.mark.parametrize(
+    "words",
+    [[], ["copy"], ["copy", "oci:a\0"], ["copy", "--nope", "oci:"], ["zsh", "nope", ""], ["insp"], ["copy", ""]],
+)
 def test_nonsense_is_answered_with_nothing_or_little(tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
     done = subprocess.run(

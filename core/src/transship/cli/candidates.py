@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from transship.cli.options import GLOBAL_NAMES, HIDDEN_COMMANDS, GlobalOptions, disabled_plugins, global_options
+from transship.cli.options import GLOBAL_NAMES, HIDDEN_COMMANDS, SHELLS, GlobalOptions, disabled_plugins, global_options
 from transship.cli.tag_memory import recent_tags
 from transship.cli.tag_names import cuts, is_remote, tags_of
 from transship.discovery import BY_NAME_KINDS, PluginManager
@@ -67,6 +67,8 @@ def answer(args: Sequence[str], program: str = "transship") -> int:
 def _lines(args: Sequence[str], program: str) -> Iterator[str]:
     may_remember = args[0] != NO_CACHE
     shell, *words = args if may_remember else args[1:]
+    if shell not in SHELLS:  # the script is of another program, as the name of this one may be
+        return
     words = [_unquoted(word) for word in words] if shell == "bash" else words
     manager = PluginManager(disabled_plugins())
     found = Completion(manager, words[:-1], words[-1], program, may_remember=may_remember).candidates()

@@ -9,11 +9,10 @@ import click
 
 from transship import hookimpl
 from transship.cli.flags import Flag, GoCommand, UsageError
+from transship.cli.options import SHELLS
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
-
-_SHELLS = ("bash", "zsh", "fish")
 
 
 @click.command(
@@ -25,13 +24,15 @@ _SHELLS = ("bash", "zsh", "fish")
 @click.argument("arguments", nargs=-1, metavar="bash|zsh|fish")
 @click.pass_obj
 def completion(app: Application, /, arguments: tuple[str, ...], no_cache: bool) -> None:
-    """Print a script by which a shell completes commands, flags, transports, tags and paths
+    """Print a script by which a shell completes command lines
+
+    It completes commands, flags, transports, tags and paths.
 
     For one bash or zsh: source <(transship completion bash). For one fish: transship completion fish | source. For all
     of them: write it to the place that your shell reads such scripts from.
     """
-    if len(arguments) != 1 or arguments[0] not in _SHELLS:
-        raise UsageError(f"Usage: {app.program} completion {'|'.join(_SHELLS)}")
+    if len(arguments) != 1 or arguments[0] not in SHELLS:
+        raise UsageError(f"Usage: {app.program} completion {'|'.join(SHELLS)}")
     path = files("transship.cli") / "shells" / f"transship.{arguments[0]}"
     script = path.read_text(encoding="utf-8").replace("transship", app.program)
     click.echo(script.replace(" __complete ", " __complete --no-cache ") if no_cache else script, nl=False)

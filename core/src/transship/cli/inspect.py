@@ -48,7 +48,7 @@ def inspect(app: Application, /, arguments: tuple[str, ...], **flags: Any) -> No
     IMAGE is TRANSPORT:REFERENCE, such as oci:folder:tag. Without flags: a summary as JSON, one after another.
     """
     if not arguments:
-        raise UsageError("Exactly one argument expected")
+        raise UsageError("At least one argument expected")
     if flags["raw"] and len(arguments) > 1:
         raise UsageError("--raw shows one image, not several: where one ends could not be told")
     if flags["raw"] and flags["format"]:

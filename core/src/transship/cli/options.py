@@ -24,6 +24,9 @@ DEFAULT_TEMPORARY_DIRECTORY = "/var/tmp"  # noqa: S108 - where skopeo puts big f
 HIDDEN_COMMANDS = ("layers", "untrusted-signature-dump-without-verification")
 """Commands that still work, and that neither help nor shells offer."""
 
+SHELLS = ("bash", "zsh", "fish")
+"""Those that there are scripts for."""
+
 LOG_LEVELS = ("debug", "info", "warn", "error")
 """What ``--log-level`` takes, and each hides those before it; the line on why a command failed is always shown."""
 
