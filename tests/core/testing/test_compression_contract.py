@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import zlib
 
@@ -166,6 +167,35 @@ class KeepsState(Zlib):
         yield from super().pieces(self.chunks, 1, threads)
 
 
+class ForgetsTheLevel(Zlib):
+    def pieces(self, chunks, level, threads):
+        return super().pieces(chunks, 1, threads)
+
+
+class ReadsAheadForever(Zlib):
+    """Decompresses what a thread of its own has read, which nobody stops."""
+
+    def decompress(self, chunks):
+        read = queue.Queue(1)
+
+        def read_ahead():
+            try:
+                for chunk in chunks:
+                    read.put(bytes(chunk))
+                read.put(None)
+            except BaseException as error:
+                read.put(error)
+
+        threading.Thread(target=read_ahead, daemon=True).start()
+        return super().decompress(self.taken(read))
+
+    def taken(self, read):
+        while (chunk := read.get()) is not None:
+            if isinstance(chunk, BaseException):
+                raise chunk
+            yield chunk
+
+
 class ReadsOnlyAndCompressesYet(Zlib):
     can_compress = False
 
@@ -192,6 +222,8 @@ FAULTS = [
     (HidesErrorsOfTheSource, "test_error_of_the_source_passes"),
     (GoesOnForever, "test_nothing_goes_on_when_nobody_wants_more"),
     (KeepsState, "test_several_threads_may_use_it_at_once"),
+    (ForgetsTheLevel, "test_every_level_gives_back_the_content"),
+    (ReadsAheadForever, "test_nothing_goes_on_when_nobody_wants_more"),
     (ReadsOnlyAndCompressesYet, "test_content_comes_back"),
 ]
 
@@ -206,6 +238,21 @@ def test_a_fault_is_noticed(fault, test, run_contract):
             compress_elsewhere=zlib.compress,
             decompress_elsewhere=zlib.decompress,
         )
+
+
+def test_format_with_one_level_or_none_need_not_differ(run_contract):
+    class WithoutLevels(ForgetsTheLevel):
+        levels = None
+
+        def compress(self, chunks, *, level, threads):
+            return self.pieces(chunks, 1, threads)
+
+    class WithOne(ForgetsTheLevel):
+        levels = (1, 1)
+
+    for compression in (WithoutLevels(), WithOne()):
+        given = {"compression": compression, "decompress_elsewhere": zlib.decompress}
+        run_contract(CompressionContract, "test_every_level_gives_back_the_content", **given)
 
 
 def test_format_without_checksums_need_not_notice_damage(run_contract):

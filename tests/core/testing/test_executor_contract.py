@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import pytest
@@ -125,6 +127,87 @@ class SharesItsPool(Faulty):
             type(self).pool = self._pool = type(self).pool or self._pool
 
 
+class HandMade:
+    """Threads that take jobs from a queue."""
+
+    capacity = 4
+
+    def __init__(self, jobs):
+        self.capacity = jobs
+        self.jobs = queue.SimpleQueue()
+        self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(jobs)]
+        for thread in self.threads:
+            thread.start()
+
+    def submit(self, work, /, *arguments):
+        future = Future()
+        self.jobs.put((future, work, arguments))
+        return future
+
+    def work(self):
+        while (job := self.jobs.get()) is not None:
+            self.run(*job)
+
+    def run(self, future, work, arguments):
+        try:
+            future.set_result(work(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+
+    def close(self):
+        for _ in self.threads:
+            self.jobs.put(None)
+
+
+class DiesOfAnError(Faulty):
+    class executor(HandMade):  # noqa: N801
+        def run(self, future, work, arguments):
+            with contextlib.suppress(Exception):
+                future.set_result(work(*arguments))
+
+
+class ForgetsWhatWaitsWhenClosed(Faulty):
+    class executor(HandMade):  # noqa: N801
+        def close(self):
+            self.jobs = queue.SimpleQueue()
+
+
+class FinishesAllThatWaits(Faulty):
+    executor = HandMade
+
+
+class RaisesAgainWhenClosed(Faulty):
+    class executor(ThreadExecutor):  # noqa: N801
+        def submit(self, work, /, *arguments):
+            self.last = super().submit(work, *arguments)
+            return self.last
+
+        def close(self):
+            super().close()
+            if not self.last.cancelled():
+                self.last.result()
+
+
+class AnswersInOrder(Faulty):
+    class executor(ThreadExecutor):  # noqa: N801
+        def __init__(self, jobs):
+            super().__init__(jobs)
+            self._pool = ThreadPoolExecutor(jobs)
+            self.last = None
+
+        def submit(self, work, /, *arguments):
+            before = self.last
+
+            def in_order(*arguments):
+                result = work(*arguments)
+                if before is not None:
+                    wait([before])
+                return result
+
+            self.last = super().submit(in_order, *arguments)
+            return self.last
+
+
 FAULTS = [
     (NeedsNoAddressThatItAskedFor, "test_an_address_is_needed_where_it_says_so"),
     (TakesAnyAddress, "test_address_where_nothing_is_is_refused"),
@@ -145,6 +228,12 @@ FAULTS = [
     (LeavesJobsBehind, "test_cancelled_jobs_end_one_way_or_the_other"),
     (ClosesOnce, "test_closing_twice_is_harmless"),
     (LeavesAThread, "test_nothing_is_left_running_after_it_was_closed"),
+    (DiesOfAnError, "test_what_a_job_raises_is_raised_by_its_future_alone"),
+    (ForgetsWhatWaitsWhenClosed, "test_closing_gives_up_what_has_not_begun"),
+    (FinishesAllThatWaits, "test_closing_gives_up_what_has_not_begun"),
+    (FinishesAllThatWaits, "test_cancelled_jobs_end_one_way_or_the_other"),
+    (RaisesAgainWhenClosed, "test_closing_twice_is_harmless"),
+    (AnswersInOrder, "test_a_short_job_ends_before_a_long_one"),
     (SharesItsPool, "test_two_may_be_open_at_once"),
 ]
 

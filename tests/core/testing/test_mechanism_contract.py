@@ -149,6 +149,32 @@ def trust_a_whole_seal(self, signature, image):
     return accepted(claim, self._key_path)
 
 
+def remember_signatures(self, signature, image):
+    """A good signature is looked at once."""
+    known = self.__dict__.setdefault("known", {})
+    if signature not in known:
+        verdict = type(self).__mro__[1].verify(self, signature, image)
+        if verdict is not None:
+            known[signature] = verdict
+        return verdict
+    return known[signature]
+
+
+def remember_signatures_by_name(self, signature, image):
+    known = self.__dict__.setdefault("known", {})
+    key = (signature, str(image.reference.named))
+    if key not in known:
+        known[key] = type(self).__mro__[1].verify(self, signature, image)
+    return known[key]
+
+
+def compare_names_in_small_letters(self, signature, image):
+    claim = parse_payload(opened(signature.payload, self._key_path), FORMAT)
+    if not image.has_digest(claim.digest) or claim.reference.lower() != str(image.reference.named).lower():
+        raise SignatureError("another image")
+    return accepted(claim, self._key_path)
+
+
 class FirstSignatureDecides:
     def evaluate(self, image):
         try:
@@ -184,6 +210,10 @@ REQUIREMENT_FAULTS = [
     ({"verify": look_up_other_kinds}, "test_signatures_of_other_kinds_do_not_count"),
     ({"verify": count_other_kinds}, "test_signatures_of_other_kinds_do_not_count"),
     ({"verify": crash}, "test_any_bytes_are_refused_without_a_crash"),
+    ({"verify": remember_signatures}, "test_signature_for_another_name_is_refused"),
+    ({"verify": remember_signatures}, "test_signature_for_another_image_is_refused"),
+    ({"verify": remember_signatures_by_name}, "test_signature_for_another_image_is_refused"),
+    ({"verify": compare_names_in_small_letters}, "test_signature_for_another_name_is_refused"),
     ({"verify": tell_nobody_who}, "test_what_is_signed_is_accepted"),
     ({"evaluate": FirstSignatureDecides.evaluate}, "test_one_good_signature_among_others_is_enough"),
     ({"evaluate": accept_when_signatures_cannot_be_read}, "test_signatures_that_cannot_be_read_accept_nothing"),

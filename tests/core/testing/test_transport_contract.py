@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from transship.errors import (
     TransportError,
 )
 from transship.image.descriptor import Descriptor
-from transship.plugin.blob import BytesContent
+from transship.plugin.blob import BytesContent, Content
 from transship.plugin.files import read_regular, reporting, write_file
 from transship.plugin.transport import (
     Destination,
@@ -205,38 +206,6 @@ class ClosesOnce(MemorySource):
         del self._stored
 
 
-FAULTS = [
-    (AppearsAtOnce, "test_nothing_appears_before_commit"),
-    (AppearsAtOnce, "test_nothing_appears_without_commit"),
-    (AppearsAtOnce, "test_old_image_stays_without_commit"),
-    (TrustsWhatIsPromised, "test_blob_of_a_wrong_digest_is_refused"),
-    (TrustsWhatIsPromised, "test_blob_that_is_too_long_is_refused"),
-    (TrustsWhatIsPromised, "test_blob_that_is_too_short_is_refused"),
-    (TrustsWhatIsPromised, "test_place_can_be_used_after_a_failure"),
-    (TrustsWhatIsPromised, "test_blob_may_be_of_unknown_digest_and_size"),
-    (KeepsPiecesThatAreNotItsOwn, "test_image_comes_back"),
-    (OffersWhatItHasNot, "test_reuse_tells_the_truth"),
-    (OffersWhatItHasNot, "test_what_is_reused_need_not_be_written"),
-    (LosesSignatures, "test_signatures_come_back_or_are_refused"),
-    (ForgetsInstances, "test_index_comes_back_or_is_refused"),
-    (WritesManifestsAnew, "test_image_comes_back"),
-    (ReusesByDigestAlone, "test_reuse_tells_the_truth"),
-    (ClearsThePlaceWhenOpened, "test_opening_for_writing_changes_nothing"),
-    (GivesEmptyBlobs, "test_blob_that_is_not_there_is_an_error"),
-    (GivesEachBlobOnce, "test_blob_may_be_read_twice"),
-    (GivesEachBlobOnce, "test_blobs_may_be_read_by_several_threads"),
-    (ClosesOnce, "test_closing_twice_is_harmless"),
-]
-
-
-@pytest.mark.parametrize(("fault", "test"), FAULTS, ids=lambda value: getattr(value, "__name__", value))
-def test_a_fault_is_noticed(fault, test, check):
-    transport = MemoryTransport()
-    setattr(transport, "source" if issubclass(fault, Source) else "destination", fault)
-    with pytest.raises(NOTICED):
-        check(transport, test, "place")
-
-
 class SpeaksOfKeys(MemorySource):
     def get_blob(self, descriptor):
         return BytesContent(self._stored.blobs[descriptor.digest])
@@ -273,17 +242,84 @@ class KeepsWhatItHas(MemoryDestination):
         return descriptor if descriptor.digest in self._stored.blobs else None
 
 
-@pytest.mark.parametrize(
-    ("fault", "test"),
-    [
-        (SpeaksOfKeys, "test_blob_that_is_not_there_is_an_error"),
-        (CallsAnyFailureOneOfTransport, "test_blob_that_is_not_there_is_an_error"),
-        (WrapsWhateverComes, "test_error_of_the_source_passes_and_leaves_nothing"),
-        (KeepsWhatItHas, "test_error_of_the_source_passes_and_leaves_nothing"),
-    ],
-)
-def test_a_wrong_way_to_fail_is_noticed(fault, test, check):
-    test_a_fault_is_noticed(fault, test, check)
+class ForgetsWhoseSignaturesTheyAre(MemorySource):
+    def get_signatures(self, instance=None):
+        return self._stored.signatures.get(None, ())
+
+
+class HasOneSetOfSignatures(MemoryDestination):
+    def put_signatures(self, signatures, instance=None):
+        super().put_signatures(signatures)
+
+
+class CountsWrong(BytesContent):
+    def __init__(self, data):
+        super().__init__(data)
+        self.size = len(data) + 1
+
+
+class SaysAnotherSize(MemorySource):
+    def get_blob(self, descriptor):
+        return CountsWrong(self._stored.blobs[descriptor.digest])
+
+
+FAULTS = [
+    (AppearsAtOnce, "test_nothing_appears_before_commit"),
+    (AppearsAtOnce, "test_nothing_appears_without_commit"),
+    (AppearsAtOnce, "test_old_image_stays_without_commit"),
+    (TrustsWhatIsPromised, "test_blob_of_a_wrong_digest_is_refused"),
+    (TrustsWhatIsPromised, "test_blob_that_is_too_long_is_refused"),
+    (TrustsWhatIsPromised, "test_blob_that_is_too_short_is_refused"),
+    (TrustsWhatIsPromised, "test_place_can_be_used_after_a_failure"),
+    (TrustsWhatIsPromised, "test_blob_may_be_of_unknown_digest_and_size"),
+    (KeepsPiecesThatAreNotItsOwn, "test_image_comes_back"),
+    (OffersWhatItHasNot, "test_reuse_tells_the_truth"),
+    (OffersWhatItHasNot, "test_what_is_reused_need_not_be_written"),
+    (LosesSignatures, "test_signatures_come_back_or_are_refused"),
+    (ForgetsInstances, "test_index_comes_back_or_is_refused"),
+    (WritesManifestsAnew, "test_image_comes_back"),
+    (ReusesByDigestAlone, "test_reuse_tells_the_truth"),
+    (ClearsThePlaceWhenOpened, "test_opening_for_writing_changes_nothing"),
+    (GivesEmptyBlobs, "test_blob_that_is_not_there_is_an_error"),
+    (GivesEachBlobOnce, "test_blob_may_be_read_twice"),
+    (GivesEachBlobOnce, "test_blobs_may_be_read_by_several_threads"),
+    (ClosesOnce, "test_closing_twice_is_harmless"),
+    (SpeaksOfKeys, "test_blob_that_is_not_there_is_an_error"),
+    (CallsAnyFailureOneOfTransport, "test_blob_that_is_not_there_is_an_error"),
+    (WrapsWhateverComes, "test_error_of_the_source_passes_and_leaves_nothing"),
+    (KeepsWhatItHas, "test_error_of_the_source_passes_and_leaves_nothing"),
+    (ForgetsWhoseSignaturesTheyAre, "test_signatures_of_an_index_and_of_its_members_are_kept_apart"),
+    (HasOneSetOfSignatures, "test_signatures_of_an_index_and_of_its_members_are_kept_apart"),
+    (SaysAnotherSize, "test_blob_may_be_read_twice"),
+]
+
+
+@pytest.mark.parametrize(("fault", "test"), FAULTS, ids=lambda value: getattr(value, "__name__", value))
+def test_a_fault_is_noticed(fault, test, check):
+    transport = MemoryTransport()
+    setattr(transport, "source" if issubclass(fault, Source) else "destination", fault)
+    with pytest.raises(NOTICED):
+        check(transport, test, "place")
+
+
+class TakesTheOnlyImage(MemoryTransport):
+    """Whatever name is asked for."""
+
+    def parse_place(self, text):
+        return self.parse_reference(text)
+
+    def list_tags(self, place, context):
+        return TagList("", list(self._places))
+
+    def open_source(self, reference, context):
+        if len(self._places) == 1:
+            return self.source(*self._places.values())
+        return super().open_source(reference, context)
+
+
+def test_an_image_that_stands_for_any_other_is_noticed(check):
+    with pytest.raises(AssertionError):
+        check(TakesTheOnlyImage(), "test_image_that_is_not_there_is_not_found", "place")
 
 
 class Folder:
@@ -406,6 +442,13 @@ class TellsErrorsInSeveralLines(FolderSource):
             raise TransportError(f"{error}\ntry again") from error
 
 
+class RemovesWhatIsOfAnEarlierTime(FolderDestination):
+    """Tidies up at its end, committed or not."""
+
+    def close(self):
+        shutil.rmtree(self._path, ignore_errors=True)
+
+
 class ReadsWithoutABound(FolderSource):
     def read(self, name, missing):
         with reporting("read", self.file(name)):
@@ -462,6 +505,7 @@ class NamesAnImageBeforeItIsThere(FolderDestination):
         (LetsErrorsOfTheSystemOut, "test_damaged_place_causes_no_error_but_those_of_transship"),
         (ReadsItsOwnListCarelessly, "test_damaged_place_causes_no_error_but_those_of_transship"),
         (TellsErrorsInSeveralLines, "test_damaged_place_causes_no_error_but_those_of_transship"),
+        (RemovesWhatIsOfAnEarlierTime, "test_image_comes_back"),
         (ReadsWithoutABound, "test_what_is_far_too_big_is_not_held_in_memory"),
         (WritesOverLinks, "test_writing_leads_out_of_a_place_over_no_link"),
         (LetsErrorsOfWritingOut, "test_failing_write_is_a_clear_error_and_leaves_nothing"),
@@ -473,8 +517,32 @@ class NamesAnImageBeforeItIsThere(FolderDestination):
 def test_a_fault_of_a_folder_is_noticed(fault, test, check, tmp_path):
     transport = FolderTransport()
     setattr(transport, "source" if issubclass(fault, Source) else "destination", fault)
-    with pytest.raises(AssertionError):
+    with pytest.raises(NOTICED):
         check(transport, test, str(tmp_path / "image"))
+
+
+def test_a_file_that_stays_open_is_noticed(check, tmp_path):
+    opened = []
+
+    class Unclosed(Content):
+        def __init__(self, path):
+            opened.append(open(path, "rb"))  # noqa: SIM115
+
+        def __iter__(self):
+            return iter(opened[-1])
+
+    class LeavesFilesOpen(FolderSource):
+        def get_blob(self, descriptor):
+            return Unclosed(self.file(descriptor.digest))
+
+    transport = FolderTransport()
+    transport.source = LeavesFilesOpen
+    try:
+        with pytest.raises(AssertionError):
+            check(transport, "test_content_that_is_closed_holds_no_file_open", str(tmp_path / "image"))
+    finally:
+        for file in opened:
+            file.close()
 
 
 class CannotTellWhatIsThere(MemoryTransport):

@@ -106,11 +106,14 @@ class CompressionContract:
         self, compression: Compression, decompress_elsewhere: Elsewhere
     ) -> None:
         if compression.can_compress:
-            content = _content(100_000)
+            content, forms = _content(100_000), set()
             for level in (None, *_levels(compression)):
                 packed = _compressed(compression, [content], level=level)
                 found = _decompressed(compression, [packed])
                 assert _same(found, decompress_elsewhere(packed), content), f"level {level}"
+                forms.add(packed)
+            lowest, highest = compression.levels or (0, 0)
+            assert len(forms) > 1 or lowest == highest, "the level makes no difference"
 
     def test_level_out_of_range_is_refused(self, compression: Compression) -> None:
         if compression.can_compress and compression.levels is not None:
@@ -218,14 +221,17 @@ class CompressionContract:
                 with pytest.raises(type(error), match=r"^source$"):
                     _compressed(compression, _failing(_content(self.content_size), error))
 
-    def test_nothing_goes_on_when_nobody_wants_more(self, compression: Compression) -> None:
+    def test_nothing_goes_on_when_nobody_wants_more(
+        self, compression: Compression, compress_elsewhere: Elsewhere
+    ) -> None:
+        before = threading.active_count()
+        member = compress_elsewhere(_random(_MIB))
+        self._check_lazy(compression.decompress(_bounded(member)))
+        with pytest.raises(OSError, match="source"):
+            _decompressed(compression, _failing(member, OSError("source")))
+        assert threading.active_count() == before
         if compression.can_compress:
-            before = threading.active_count()
-            pieces = compression.compress(_bounded(_random(_MIB)), level=None, threads=3)
-            next(iter(pieces))
-            if hasattr(pieces, "close"):
-                pieces.close()
-            del pieces
+            self._check_lazy(compression.compress(_bounded(_random(_MIB)), level=None, threads=3))
             with pytest.raises(OSError, match="source"):
                 _compressed(compression, _failing(_content(self.content_size), OSError("source")), threads=3)
             assert threading.active_count() == before

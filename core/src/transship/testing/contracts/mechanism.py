@@ -51,8 +51,8 @@ from transship.testing.contracts.damage import damages, limited_memory, overgrow
 from transship.testing.contracts.failing import failing_only_with, limited_file_size, result_or_refusal
 from transship.testing.images import Image, oci_image
 
-_NAME = "registry.example.com/team/app:1.0"
-_OTHER_NAME = "registry.example.com/team/web:1.0"  # as long as the other
+_NAME = "registry.example.com/team/app:1.0-rc"
+_OTHER_NAME = "registry.example.com/team/web:1.0-rc"  # as long as the other
 _UNTAGGED_NAME = "registry.example.com/team/app"
 _IMAGE = oci_image()
 _OTHER_IMAGE = oci_image(architecture="arm64")
@@ -236,6 +236,7 @@ class SignatureMechanismContract:
         parsed = _parsed(mechanism, requirement)
         assert _refusal(parsed, _sign(mechanism, signing_request, image=_OTHER_IMAGE))
         signature = _sign(mechanism, signing_request)
+        assert _verdict(parsed, signature).accepted  # whatever it remembers of that, it holds for nothing else
         changed = _IMAGE.manifest.replace(b"}", b" }", 1)
         for manifest in (b"", _OTHER_IMAGE.manifest, _IMAGE.manifest + b"\n", changed):
             image = replace(_untrusted([signature]), manifest=manifest)
@@ -248,7 +249,9 @@ class SignatureMechanismContract:
             parsed = _parsed(mechanism, requirement)
             assert _refusal(parsed, _sign(mechanism, signing_request, name=_OTHER_NAME))
             signature = _sign(mechanism, signing_request)
-            for name in (_OTHER_NAME, _NAME + "1", _NAME.replace("team/", ""), _NAME.replace(".com", ".org"), None):
+            assert _verdict(parsed, signature).accepted
+            changed = [("team/", ""), (".com", ".org"), ("-rc", "-RC"), ("-rc", ""), ("-rc", "-rc1"), ("1.0", "1_0")]
+            for name in (_OTHER_NAME, *(_NAME.replace(*change) for change in changed), None):
                 assert _refuses(parsed, _untrusted([signature], name=name)), name
 
     def test_name_without_tag_and_digest_is_signed_for_nobody(

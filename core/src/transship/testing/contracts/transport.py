@@ -47,6 +47,7 @@ from transship.testing.contracts.transport_steps import (
     known_digest,
     layers_of,
     lying_blob,
+    open_files,
     prefers_docker,
     stored_blobs,
     takes_indexes,
@@ -178,7 +179,9 @@ class TransportContract(ScopeTests, FailureTests):
         with self._source(transport, reference) as source:
             for descriptor in stored_blobs(source.get_manifest()):
                 first, second = source.get_blob(descriptor), source.get_blob(descriptor)
-                assert bytes_of(first) == bytes_of(second)
+                content = bytes_of(first)
+                assert content == bytes_of(second)
+                assert {first.size, second.size} <= {-1, len(content)}
 
     def test_blob_may_begin_later_where_the_source_says_so(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
@@ -201,6 +204,20 @@ class TransportContract(ScopeTests, FailureTests):
                     content.close()
                     content.close()
                 assert digest_of(bytes_of(source.get_blob(descriptor))) == descriptor.digest
+
+    def test_content_that_is_closed_holds_no_file_open(
+        self, transport: Transport, reference_text: str, local_path: Path | None
+    ) -> None:
+        reference = self._reference(transport, reference_text)
+        self._written(transport, reference)
+        if local_path is not None:
+            with self._source(transport, reference) as source:
+                before = open_files(local_path)
+                contents = [source.get_blob(descriptor) for descriptor in stored_blobs(source.get_manifest())]
+                for content in contents:
+                    content.close()
+                assert open_files(local_path) == before
+            assert open_files(local_path) == []
 
     def test_blobs_may_come_from_several_threads(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)
@@ -322,6 +339,24 @@ class TransportContract(ScopeTests, FailureTests):
             destination.commit()
         with self._source(transport, reference) as source:
             assert tuple(source.get_signatures()) == SIGNATURES
+
+    def test_signatures_of_an_index_and_of_its_members_are_kept_apart(
+        self, transport: Transport, reference_text: str
+    ) -> None:
+        reference = self._reference(transport, reference_text)
+        with self._destination(transport, reference) as destination:
+            traits = destination.traits
+            if traits.refuses_signatures or not takes_indexes(traits):
+                return
+            index = docker_list() if prefers_docker(traits) else oci_index()
+            self._put_index(destination, index)
+            first, second, *_ = (instance.digest for instance in index.instances)
+            destination.put_signatures(SIGNATURES[:1], first)
+            destination.put_signatures(SIGNATURES[1:])
+            destination.commit()
+        with self._source(transport, reference) as source:
+            found = [tuple(source.get_signatures(instance)) for instance in (first, second, None)]
+        assert found == [SIGNATURES[:1], (), SIGNATURES[1:]]
 
     def test_image_without_signatures_has_none(self, transport: Transport, reference_text: str) -> None:
         reference = self._reference(transport, reference_text)

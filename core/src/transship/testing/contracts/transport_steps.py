@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from transship.errors import ContentMismatchError, TransshipError
 from transship.image.descriptor import Descriptor
@@ -28,6 +30,7 @@ from transship.testing.contracts.failing import refused
 from transship.testing.contracts.pieces import reused_pieces
 from transship.testing.images import Image, oci_image, schema2_image
 
+_OPEN_FILES = "/proc/self/fd"
 _PIECE = 100
 PROMISED = b"what was promised"
 PROMISE = Descriptor(OCI_LAYER_GZIP, digest_of(PROMISED), len(PROMISED))
@@ -194,3 +197,13 @@ def in_pieces(data: bytes) -> Iterator[Buffer]:
 def bytes_of(content: Content) -> bytes:
     with contextlib.closing(content):
         return b"".join(map(bytes, content))
+
+
+def open_files(place: Path) -> list[str]:
+    """What this process has open of a file or folder, where the system tells."""
+    paths = []
+    for name in os.listdir(_OPEN_FILES) if os.path.isdir(_OPEN_FILES) else []:
+        with contextlib.suppress(OSError):  # that of the listing itself is gone
+            paths.append(os.readlink(f"{_OPEN_FILES}/{name}"))
+    root = os.path.realpath(place)
+    return sorted(path for path in paths if path == root or path.startswith(f"{root}/"))
