@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from transship.plugin.files import (
     locked,
     open_regular,
     read_regular,
+    read_settings,
     remove_stale,
     replacing,
     reporting,
@@ -211,6 +213,61 @@ class TestTidying:
         (tmp_path / "file").write_bytes(b"")
         with pytest.raises(NotADirectoryError):
             sync_folder(tmp_path / "file")
+
+
+class TestSettings:
+    @pytest.fixture
+    def pipe(self):
+        """Gives the path of a pipe that holds some bytes, as a shell makes it of ``<(…)``."""
+        opened = []
+
+        def pipe(data):
+            reading, writing = os.pipe()
+            opened.append(reading)
+            os.write(writing, data)
+            os.close(writing)
+            return f"/dev/fd/{reading}"
+
+        yield pipe
+        for descriptor in opened:
+            os.close(descriptor)
+
+    def test_a_pipe_that_was_named_says_the_same_to_all_who_ask(self, pipe):
+        path = pipe(b"said once")
+        with ThreadPoolExecutor(4) as pool:
+            said = list(pool.map(lambda _: read_settings(path, 100, is_named=True), range(8)))
+        assert set(said) == {b"said once"}
+
+    def test_the_next_pipe_of_that_name_says_something_else(self, tmp_path):
+        for data in (b"first", b"second"):
+            os.mkfifo(tmp_path / "pipe")
+            writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,))
+            writer.start()
+            assert read_settings(str(tmp_path / "pipe"), 100, is_named=True) == data
+            writer.join()
+            (tmp_path / "pipe").rename(tmp_path / data.decode())
+
+    @pytest.mark.parametrize("size", [5, 6])
+    def test_only_as_much_as_the_limit_is_read_of_it(self, pipe, size):
+        if size == 5:
+            assert read_settings(pipe(b"x" * size), 5, is_named=True) == b"x" * size
+            return
+        path = pipe(b"x" * size)
+        for _ in range(2):  # what is left in it counts no more than what came first
+            with pytest.raises(TransportError, match="exceeded"):
+                read_settings(path, 5, is_named=True)
+
+    def test_a_file_is_read_anew_each_time(self, tmp_path):
+        for data in (b"first", b"second"):
+            (tmp_path / "file").write_bytes(data)
+            assert read_settings(str(tmp_path / "file"), 100, is_named=True) == data
+
+    def test_what_was_not_named_is_never_waited_for(self, tmp_path, pipe):
+        os.mkfifo(tmp_path / "pipe")
+        for path in (str(tmp_path / "pipe"), pipe(b"data"), "/dev/zero", str(tmp_path)):
+            with pytest.raises(TransportError):
+                read_settings(path, 100, is_named=False)
+        assert read_settings(os.devnull, 100, is_named=False) == b""
 
 
 class TestReporting:

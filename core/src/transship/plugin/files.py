@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import re
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -19,6 +21,7 @@ _READ_SIZE = 1 << 20
 _NAME_PART = 50  # characters; with what is added it stays below 255 bytes in any script
 _LOCK_FILE = ".transship.lock"
 _FICLONE = 0x40049409
+_PIPES = threading.Lock()
 _TEMPORARY = re.compile(r"(^|/)\.[^/]*\.[0-9a-f]{16}\.tmp(/|$)")
 
 
@@ -79,21 +82,28 @@ def read_settings(path: str, limit: int, *, is_named: bool) -> bytes:
     """The bytes of a file of settings, at most ``limit``; more raise ``TransportError``.
 
     ``is_named``: the user named this very file. It may then be a pipe, as shells make them of ``<(…)``, and is waited
-    for. What merely lies in a usual place is not: it must be a regular file, or the null device, which says nothing.
+    for; it gives its bytes once, so they are remembered for whoever asks next. What merely lies in a usual place is not
+    waited for: it must be a regular file, or the null device, which says nothing.
     Raises ``OSError`` as ``open`` does.
     """
-    if not is_named and not _is_null_device(path):
+    status = os.stat(path)
+    if stat.S_ISREG(status.st_mode) or not (is_named or _is_null_device(status)):
         return read_regular(path, limit)
-    with open(path, "rb") as file:
-        data = file.read(limit + 1)
+    with _PIPES:
+        data = _read_once(path, limit + 1, status.st_dev, status.st_ino)
     if len(data) > limit:
         raise _too_long(path, limit)
     return data
 
 
-def _is_null_device(path: str) -> bool:
-    """Whether ``path`` leads to the null device, under whatever name: files are masked with it."""
-    status = os.stat(path)
+@functools.lru_cache(maxsize=16)
+def _read_once(path: str, size: int, device: int, inode: int) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(size)
+
+
+def _is_null_device(status: os.stat_result) -> bool:
+    """Whether this is the null device, under whatever name: files are masked with it."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.stat(os.devnull).st_rdev
 
 

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from transship.errors import TransshipError
+from transship.image.reference import DockerReference
 from transship_docker import certificates, configuration
 from transship_docker.certificates import tls_context
 from transship_docker.credential_files import find_credentials
@@ -95,6 +96,16 @@ def test_a_key_that_is_a_pipe_is_not_waited_for(home):
 def test_a_file_that_is_masked_says_nothing(home, place):
     prepare(home / place).symlink_to(os.devnull)
     READERS[place]()
+
+
+def test_what_a_pipe_says_counts_each_time_that_it_is_asked(home):
+    reading, writing = os.pipe()
+    os.write(writing, f'[[registry]]\nlocation = "{HOST}"\nblocked = true\n'.encode())
+    os.close(writing)
+    for _ in range(2):  # as for the source and the destination
+        with pytest.raises(TransshipError, match="blocked"):
+            Registries.load(f"/dev/fd/{reading}").require_allowed(DockerReference.parse(f"{HOST}/app"))
+    os.close(reading)
 
 
 @pytest.mark.parametrize("name", NAMED)
