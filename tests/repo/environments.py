@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -32,7 +34,7 @@ class Environment:
 
     def link(self, *names: str) -> None:
         """Let distributions of this interpreter be found, and what they need. Those of this checkout are installed."""
-        for name in sorted({*names}.union(*map(_dependencies_of, names))):
+        for name in sorted({name.partition("[")[0] for name in names}.union(*map(_dependencies_of, names))):
             if name.startswith("transship"):
                 continue
             distribution = metadata.distribution(name)
@@ -43,6 +45,24 @@ class Environment:
     def link_needs(self, name: str) -> None:
         """Let what a distribution of this interpreter needs be found, and not the distribution."""
         self.link(*_dependencies_of(name))
+
+    @contextmanager
+    def without(self, *plugins: str) -> Iterator[None]:
+        """Take installed plugins away for a while. What they need stays."""
+        away = self._folder / "away"
+        away.mkdir()
+        moved = []
+        for plugin in plugins:
+            package = f"transship_{plugin.replace('-', '_')}"
+            programs = self._python.parent.glob(plugin)  # a plugin that is a program is named after it
+            for path in (*self.site.glob(package), *self.site.glob(f"{package}-*.dist-info"), *programs):
+                moved.append((shutil.move(path, away), path))
+        try:
+            yield
+        finally:
+            for path, place in moved:
+                shutil.move(path, place)
+            away.rmdir()
 
     def run(self, module: str, *arguments: str | Path, **settings) -> subprocess.CompletedProcess[str]:
         """Run a module such as ``transship`` with arguments. See ``run_python``."""
@@ -72,12 +92,14 @@ def _pip(*arguments: str | Path) -> None:
 
 
 def _dependencies_of(name: str) -> set[str]:
-    """The names of all distributions that one needs here, directly or not."""
+    """The names of all distributions that one, or one with an extra, needs here, directly or not."""
     found: set[str] = set()
+    name, _, extra = name.rstrip("]").partition("[")
     for requirement in metadata.requires(name) or ():
         text, _, marker = requirement.partition(";")
         needed = re.split(r"[^A-Za-z0-9._-]", text.strip())[0]
-        if "extra ==" not in marker and needed not in found and _is_installed(needed):
+        asked = not (of := re.search(r"extra == ['\"](.+)['\"]", marker)) or of[1] == extra
+        if asked and needed not in found and _is_installed(needed):
             found |= {needed} | _dependencies_of(needed)
     return found
 

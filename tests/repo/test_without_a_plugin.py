@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -30,7 +28,6 @@ class Installation:
         self._environment.install(ROOT / "core", *PLUGINS)
         for name in ("core", *(plugin.name for plugin in PLUGINS)):
             self._environment.link_needs(f"transship-{name}")
-        self._site = self._environment.site
 
     def transship(self, *arguments: str) -> str:
         done = self._environment.run("transship", *arguments, cwd=self.folder)
@@ -40,19 +37,8 @@ class Installation:
     def exercise(self, folder: Path) -> dict:
         return json.loads(self._environment.run_python(EXERCISE, cwd=folder).stdout)
 
-    @contextmanager
-    def without(self, plugin: Path) -> Iterator[None]:
-        package = f"transship_{plugin.name.replace('-', '_')}"
-        away = self.folder / "away"
-        away.mkdir()
-        for path in (*self._site.glob(package), *self._site.glob(f"{package}-*.dist-info")):
-            shutil.move(path, away)
-        try:
-            yield
-        finally:
-            for path in away.iterdir():
-                shutil.move(path, self._site)
-            away.rmdir()
+    def without(self, plugin: Path) -> AbstractContextManager[None]:
+        return self._environment.without(plugin.name)
 
 
 @pytest.fixture(scope="module")
