@@ -156,6 +156,7 @@ class TestGlobalFlags:
         outcome = run("--require-signed", "copy", "dir:a", "dir:b")
         assert outcome.fatal == "--insecure-policy and --require-signed are mutually exclusive"
 
+    @pytest.mark.uses("dir", "oci")
     @pytest.mark.parametrize(("flags", "shown"), [([], True), (["--log-level", "warn"], False), (["--debug"], True)])
     def test_log_level_hides_what_matters_less(self, run, images, flags, shown):
         outcome = run("sync", "--src", "oci", "--dest", "dir", "layout", "out", *flags)
@@ -214,6 +215,7 @@ class TestPlugins:
         assert "Unrecognized command" in run("delete", "oci:layout:v1").fatal
         assert "  delete " not in run("--help", policy=True).out
 
+    @pytest.mark.uses("dir")
     def test_broken_extension_is_a_warning_and_the_command_goes_on(self, images):
         (images / "site").mkdir()
         (images / "site" / "broken_extension.py").write_text("1/0")
@@ -388,7 +390,13 @@ class TestSignals:
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     @pytest.mark.parametrize(
         "destinations",
-        [["dir:target"], ["oci:target:v1"], ["oci-archive:t.tar"], ["docker-archive:t.tar"], ["dir:a", "oci:b:v1"]],
+        [
+            pytest.param(["dir:target"], marks=pytest.mark.uses("dir")),
+            pytest.param(["oci:target:v1"], marks=pytest.mark.uses("gzip", "oci")),
+            pytest.param(["oci-archive:t.tar"], marks=pytest.mark.uses("gzip", "oci-archive")),
+            pytest.param(["docker-archive:t.tar"], marks=pytest.mark.uses("docker-archive")),
+            pytest.param(["dir:a", "oci:b:v1"], marks=pytest.mark.uses("dir", "gzip", "oci")),
+        ],
     )
     def test_interrupted_copy_leaves_nothing(self, site, number, code, destinations):
         first, *others = destinations
@@ -432,6 +440,7 @@ class TestSignals:
         assert "deadline exceeded" in result.stderr
         assert len(result.stderr.splitlines()) == 1
 
+    @pytest.mark.uses("dir")
     def test_timeout_ends_a_copy_in_the_middle(self, site):
         args = ["--command-timeout", "700ms", "copy", "--insecure-policy", "slow:x", "dir:target"]
         result = subprocess.run([*PROGRAM, *args], capture_output=True, text=True, check=False, timeout=30)

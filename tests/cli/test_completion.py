@@ -106,14 +106,7 @@ class TestWhatFits:
             ("inspect --creds ", []),
             ("--log-level w", ["warn"]),
             ("sync --src y", ["yaml"]),
-            ("sync --dest oci", ["oci", "oci-archive"]),
             ("sync --executor th", ["threads"]),
-            ("copy dock", ["docker://", "docker-archive:"]),
-            ("copy --additional-tag oci: dir:a oci-", ["oci-archive:"]),
-            ("copy -- oci-", ["oci-archive:"]),
-            ("copy oci:a oci:b oci-", []),
-            ("copy --also-to oci-", ["oci-archive:"]),
-            ("delete oci:a oci:b oci-", ["oci-archive:"]),
             ("copy nonsense:", []),
             ("completion ", ["bash", "zsh", "fish"]),
             ("policy ", ["init"]),
@@ -132,6 +125,23 @@ class TestWhatFits:
             found = []
         assert found == expected
 
+    @pytest.mark.uses("docker", "docker-archive", "oci", "oci-archive")
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            ("sync --dest oci", ["oci", "oci-archive"]),
+            ("copy dock", ["docker://", "docker-archive:"]),
+            ("copy --additional-tag oci: dir:a oci-", ["oci-archive:"]),
+            ("copy -- oci-", ["oci-archive:"]),
+            ("copy oci:a oci:b oci-", []),
+            ("copy --also-to oci-", ["oci-archive:"]),
+            ("delete oci:a oci:b oci-", ["oci-archive:"]),
+        ],
+    )
+    def test_transports(self, line, expected):
+        assert fitting(line) == expected
+
+    @pytest.mark.uses("dir", "oci")
     @pytest.mark.parametrize(
         ("line", "expected"),
         [
@@ -149,6 +159,7 @@ class TestWhatFits:
     def test_paths_and_their_tags(self, place, line, expected):
         assert fitting(line) == expected
 
+    @pytest.mark.uses("dir")
     def test_hidden_files_are_offered_only_if_asked_for(self, place):
         assert fitting("copy dir:") == ["dir:layout/", "dir:long way/"]
 
@@ -164,6 +175,7 @@ class TestWhatFits:
         assert fitting("greet --lou", manager) == ["--loudly"]
 
 
+@pytest.mark.uses("docker")
 class TestRegistries:
     @pytest.mark.parametrize(
         "flags",
@@ -209,6 +221,7 @@ class TestRegistries:
         assert not (tmp_path / "started").exists()
 
 
+@pytest.mark.uses("docker")
 class TestMemory:
     """What is remembered of the tags of a registry."""
 
@@ -250,6 +263,7 @@ class TestMemory:
         assert tags("", "--creds", "me:hunter2")
         assert not memory(home).exists()
 
+    @pytest.mark.uses("oci")
     @pytest.mark.parametrize(
         "command",
         [
@@ -262,6 +276,7 @@ class TestMemory:
         assert run(*[word.format(image=f"docker://{registry.host}/app") for word in command], policy=True).code == 0
         assert tags() != before
 
+    @pytest.mark.uses("oci")
     def test_commands_that_change_nothing_let_them_be(self, place, registry, tags, run):
         tags()
         assert run("inspect", "oci:layout:v1").code == 0
@@ -313,6 +328,7 @@ def memory(home):
     return home / ".cache" / "transship" / "tags-v1.sqlite"
 
 
+@pytest.mark.uses("docker")
 def test_the_users_defaults_count(registry, home):
     (home / "conf").mkdir()
     (home / "conf" / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry.host}"\ninsecure = true\n')
@@ -339,6 +355,7 @@ def test_nonsense_is_answered_with_nothing_or_little(tmp_path, monkeypatch, word
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
+@pytest.mark.uses("dir")
 def test_a_name_that_could_end_the_line_is_left_out(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("good", "ba\nd", "ba\x1bd"):
@@ -424,6 +441,7 @@ LINES = [
 ]
 
 
+@pytest.mark.uses("dir", "docker-archive", "oci")
 @BOTH_SHELLS
 def test_a_shell_completes_the_line(shell, place):
     for keys, expected in LINES:
@@ -433,6 +451,7 @@ def test_a_shell_completes_the_line(shell, place):
     assert not (place / "broken").exists()
 
 
+@pytest.mark.uses("docker")
 @BOTH_SHELLS
 def test_a_shell_completes_tags_of_a_registry(shell, registry):
     image = f"docker://{registry.host}/app"
@@ -445,9 +464,11 @@ def test_a_shell_completes_tags_of_a_registry(shell, registry):
     ("line", "expected"),
     [
         ("transship insp", ["inspect"]),
-        ("transship copy oci:layout:v", ["oci:layout:v1", "oci:layout:v2;x"]),
+        pytest.param(
+            "transship copy oci:layout:v", ["oci:layout:v1", "oci:layout:v2;x"], marks=pytest.mark.uses("oci")
+        ),
         ("transship copy --format=o", ["--format=oci"]),
-        ("transship copy dir:long\\ way/", ["dir:long way/file"]),
+        pytest.param("transship copy dir:long\\ way/", ["dir:long way/file"], marks=pytest.mark.uses("dir")),
         ("transship manifest-digest lon", ["long way/"]),
         ("transship manifest-digest --policy=lon", ["--policy=long way/"]),
     ],

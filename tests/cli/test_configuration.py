@@ -32,6 +32,7 @@ def annotations(run):
     return json.loads(run("inspect", "--raw", "oci:target:v1", "--no-config").out).get("annotations", {})
 
 
+@pytest.mark.uses("oci")
 def test_defaults_count_where_the_command_line_is_silent(run, write):
     write('[global]\nlog-level = "error"\n[copy]\nquiet = true\nannotation = ["a=1", "b=2"]\n')
     outcome = run(*COPY)
@@ -39,6 +40,7 @@ def test_defaults_count_where_the_command_line_is_silent(run, write):
     assert {"a": "1", "b": "2"}.items() <= annotations(run).items()
 
 
+@pytest.mark.uses("oci")
 def test_the_command_line_goes_before_them(run, write):
     write('[copy]\nquiet = true\nannotation = ["a=1"]\n')
     assert run(*COPY, "--quiet=false", "--annotation", "c=3").out
@@ -46,6 +48,7 @@ def test_the_command_line_goes_before_them(run, write):
     assert annotations(run)["c"] == "3"
 
 
+@pytest.mark.uses("oci")
 @pytest.mark.parametrize(
     ("default", "flags"),
     [
@@ -62,6 +65,7 @@ def test_a_flag_goes_before_defaults_that_it_excludes(run, write, default, flags
     assert run(*COPY, *flags).code == 0
 
 
+@pytest.mark.uses("oci")
 def test_defaults_for_one_use_of_a_command_do_not_forbid_the_others(run, write, images):
     write("[plugins]\njson = true\noutput = 'made'\n")
     assert json.loads(run("plugins").out)
@@ -71,6 +75,7 @@ def test_defaults_for_one_use_of_a_command_do_not_forbid_the_others(run, write, 
     assert run("plugins", "--output", "other").code == 1
 
 
+@pytest.mark.uses("oci")
 @pytest.mark.parametrize("how", ["flag", "variable", "name"])
 def test_they_can_be_left_out(run, write, monkeypatch, capsys, how):
     write("[copy]\nquiet = true\n")
@@ -83,12 +88,14 @@ def test_they_can_be_left_out(run, write, monkeypatch, capsys, how):
     assert run(*COPY, *(["--no-config"] if how == "flag" else [])).out
 
 
+@pytest.mark.uses("oci")
 def test_they_are_for_one_command(run, write):
     write('[inspect]\nformat = "{{.Os}}"\n[copy]\nquiet = true\n')
     assert run("inspect", "oci:layout:v1").out == "linux\n"
     assert run("list-tags", "oci:layout").code == 0
 
 
+@pytest.mark.uses("oci")
 def test_log_lines_can_be_json_by_default(run, write):
     write('[global]\nlog-format = "json"\n')
     assert json.loads(run("inspect", "oci:layout:none").err)["exit_code"] == 2
@@ -144,6 +151,7 @@ def test_what_is_no_file_is_refused_and_not_waited_for(run, write, make):
     assert str(path) in run(*COPY).fatal
 
 
+@pytest.mark.uses("oci")
 def test_the_null_device_says_nothing(run, write):
     path = write("")
     path.unlink()

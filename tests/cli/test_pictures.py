@@ -125,6 +125,7 @@ def hostile(tmp_path, monkeypatch):
 PICTURES = ["tree dir:hostile", "tree dir:image", "diff dir:image dir:good", "diff dir:hostile dir:index"]
 
 
+@pytest.mark.uses("dir")
 class TestHostileImage:
     @pytest.mark.parametrize("command", PICTURES)
     @pytest.mark.parametrize("flag", ["--ascii=false", "--ascii", "--json"])
@@ -164,6 +165,7 @@ class TestHostileImage:
 
 
 class TestPage:
+    @pytest.mark.uses("oci")
     def test_loads_nothing_and_runs_nothing(self, run, images):
         run("tree", "oci:layout:index", "--html", "page.html")
         page = page_of(images / "page.html")
@@ -173,6 +175,7 @@ class TestPage:
         assert policy.startswith("default-src 'none';")
         assert "unsafe" not in policy
 
+    @pytest.mark.uses("oci")
     def test_has_the_one_style_sheet_that_its_policy_allows(self, run, images):
         run("tree", "oci:layout:v1", "--html", "page.html")
         text = (images / "page.html").read_text(encoding="utf-8")
@@ -182,6 +185,7 @@ class TestPage:
         assert "url(" not in style
         assert "@import" not in style
 
+    @pytest.mark.uses("oci")
     def test_of_a_tree_has_a_row_for_each_member_and_layer(self, run, images):
         run("tree", "oci:layout:index", "--html", "page.html")
         page = page_of(images / "page.html")
@@ -193,6 +197,7 @@ class TestPage:
         assert len(targets) == len(set(targets)) == len(index.instances)
         assert set(targets) <= set(page.value("section", "id"))
 
+    @pytest.mark.uses("dir", "oci")
     def test_of_a_difference_has_a_row_for_each_layer_and_change(self, run, images):
         write_dir(oci_image(architecture="arm64", variant="v8"), images / "arm")
         run("diff", "oci:layout:v1", "dir:arm", "--html", "page.html")
@@ -203,6 +208,7 @@ class TestPage:
             ["variant", "says nothing", "v8"],
         ]
 
+    @pytest.mark.uses("dir")
     def test_names_settings_by_where_they_stand(self, run, tmp_path):
         config = json.dumps(
             {"os": "linux", "architecture": "amd64", "config": {"os": "plan9", "Env": ["A=1"]}}
@@ -215,18 +221,21 @@ class TestPage:
         rows = [["os", "linux"], ["architecture", "amd64"], ["config.os", "plan9"], ["config.Env", '["A=1"]']]
         assert settings[1:] == rows
 
+    @pytest.mark.uses("oci")
     def test_has_headings_without_gaps(self, run, images):
         run("tree", "oci:layout:index", "--html", "page.html")
         levels = [int(tag[1]) for tag in page_of(images / "page.html").elements if re.fullmatch(r"h\d", tag)]
         assert levels[0] == 1
         assert all(lower - upper <= 1 for upper, lower in itertools.pairwise(levels))
 
+    @pytest.mark.uses("oci")
     def test_is_written_whole_or_not_at_all(self, run, images):
         (images / "page.html").write_text("an older one")
         assert run("tree", "oci:layout:nothing", "--html", "page.html").code == 2
         assert (images / "page.html").read_text() == "an older one"
         assert run("tree", "oci:layout:v1", "--html", "nowhere/page.html").code == 1
 
+    @pytest.mark.uses("oci")
     def test_is_the_same_each_time(self, run, images):
         for name in ("one.html", "two.html"):
             run("tree", "oci:layout:index", "--html", name)
@@ -234,6 +243,7 @@ class TestPage:
 
 
 class TestTree:
+    @pytest.mark.uses("oci")
     def test_names_platforms_layers_and_sizes(self, run, images):
         out = run("tree", "oci:layout:index").out
         for instance in oci_index().instances:
@@ -242,6 +252,7 @@ class TestTree:
         assert "linux/arm64/v8" in out
         assert "shared" in out
 
+    @pytest.mark.uses("oci")
     def test_json_agrees_with_the_image(self, run, images):
         document = json.loads(run("tree", "--json", "oci:layout:v1").out)
         image = oci_image()
@@ -250,11 +261,13 @@ class TestTree:
         assert [layer["diff_id"] for layer in document["layers"]] == list(map(str, image.diff_ids))
         assert document["config_members"]["architecture"] == "amd64"
 
+    @pytest.mark.uses("dir")
     def test_unknown_size_is_null(self, run, images):
         document = json.loads(run("tree", "--json", "dir:old").out)
         assert document["size"] is None
         assert {layer["size"] for layer in document["layers"]} == {None}
 
+    @pytest.mark.uses("dir")
     def test_broken_member_is_shown_and_warned_of(self, run, images):
         (
             images
@@ -266,6 +279,7 @@ class TestTree:
         assert "level=warning" in outcome.err
         assert "no such file" in outcome.out
 
+    @pytest.mark.uses("dir")
     def test_long_lists_are_cut_and_that_is_said(self, run, tmp_path):
         layers = [{"mediaType": OCI_LAYER_GZIP, "digest": f"sha256:{number:064x}", "size": 1} for number in range(150)]
         config = json.dumps({"os": "linux", "architecture": "amd64"}).encode()
@@ -280,6 +294,7 @@ class TestTree:
         assert len(page.tables[0]) == SHOWN + 1
         assert f"{150 - SHOWN} more layers" in page.texts
 
+    @pytest.mark.uses("oci")
     @pytest.mark.parametrize(
         "args",
         [
@@ -297,17 +312,20 @@ class TestTree:
 
 
 class TestDiff:
+    @pytest.mark.uses("oci")
     def test_equal_images_are_called_so(self, run, images):
         outcome = run("diff", "--exit-code", "oci:layout:index", "oci:layout:index")
         assert outcome.code == 0
         assert outcome.lines[-1] == "the same, byte for byte"
 
+    @pytest.mark.uses("dir", "oci")
     def test_exit_code_tells_differences_from_failures_if_asked(self, run, images):
         assert run("diff", "oci:layout:v1", "oci:layout:zstd").code == 0
         assert run("diff", "--exit-code", "oci:layout:v1", "oci:layout:zstd").code == 3
         assert run("diff", "--exit-code", "oci:layout:v1", "oci:layout:nothing").code == 2
         assert run("diff", "--exit-code", "oci:layout:v1", "dir:nowhere").code == 1
 
+    @pytest.mark.uses("dir", "oci")
     def test_json_tells_who_has_what(self, run, images):
         write_dir(oci_image(architecture="arm64", variant="v8"), images / "arm")
         document = json.loads(run("diff", "--json", "oci:layout:v1", "dir:arm").out)
@@ -321,6 +339,7 @@ class TestDiff:
         assert part["changes"][0] == {"name": "architecture", "first": "amd64", "second": "arm64"}
         assert document["sizes"]["shared"] == part["layers"][0]["first"]["size"]
 
+    @pytest.mark.uses("docker")
     def test_each_image_gets_its_own_credentials_only(self, run, images):
         from transship.testing.registry import Registry
 
@@ -349,6 +368,7 @@ class _Terminal(io.TextIOWrapper):
         return self.buffer.getvalue().decode(self.encoding)
 
 
+@pytest.mark.uses("oci")
 class TestTerminal:
     @pytest.fixture
     def shown(self, images, monkeypatch):

@@ -17,6 +17,8 @@ from transship.plugin.events import BlobProgress, BlobStarted
 from transship.testing.images import oci_image
 from transship.testing.registry import Registry
 
+pytestmark = pytest.mark.uses("dir", "oci")
+
 COPY = ("copy", "oci:layout:v1", "dir:target")
 SYNC = ("sync", "--src", "oci", "--dest", "dir", "layout", "out")
 BOTH = pytest.mark.parametrize("command", [COPY, SYNC], ids=["copy", "sync"])
@@ -76,6 +78,7 @@ def test_json_and_json_log_lines_can_be_told_apart(run, images):
     assert any("level" in each for each in told)
 
 
+@pytest.mark.uses("docker")
 @pytest.mark.parametrize("way", ["plain", "json"])
 @BOTH
 def test_a_long_copy_says_how_far_it_is(run, images, monkeypatch, command, way):
@@ -113,6 +116,7 @@ def test_what_makes_no_sense_is_refused(run, images, command, flags, hint):
     assert not (images / "target").exists()
 
 
+@pytest.mark.uses("docker-archive")
 def test_progress_does_not_spoil_an_archive_on_standard_output(run, images):
     command = ("copy", "oci:layout:v1", "docker-archive:/dev/stdout", "--progress", "plain")
     assert "standard output" in run(*command).fatal

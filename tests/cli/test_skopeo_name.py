@@ -22,11 +22,13 @@ def run(*args, program=BIN / "skopeo"):
     return subprocess.run([program, *args], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.uses("skopeo")
 def test_it_is_ours_and_not_the_peer():
     assert os.path.realpath(BIN / "skopeo") != os.path.realpath(peers.SKOPEO)
     assert (BIN / "skopeo").read_bytes().startswith(b"#!")
 
 
+@pytest.mark.uses("skopeo")
 @pytest.mark.parametrize("flags", [["--version"], ["-v"], ["--debug", "--version"]])
 def test_version_is_read_by_scripts_as_that_of_skopeo(flags):
     told = run(*flags).stdout
@@ -65,12 +67,14 @@ def test_usage_help_and_errors_speak_of_skopeo(capsys, args):
         assert "skopeo" in said or "expected" in said
 
 
+@pytest.mark.uses("oci")
 def test_an_error_in_a_template_names_it(capsys):
     image = Path(__file__).parents[2] / "docs/examples/image"
     Application("skopeo").run(["inspect", "--format", "{{.Nothing}}", f"oci:{image}:hello"])
     assert "skopeo inspect" in capsys.readouterr().err
 
 
+@pytest.mark.uses("skopeo")
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_for_skopeo(shell):
     script = run("completion", shell).stdout
@@ -79,6 +83,7 @@ def test_completion_is_for_skopeo(shell):
     assert run("__complete", shell, "insp").stdout == "inspect\n"
 
 
+@pytest.mark.uses("oci", "skopeo")
 @pytest.mark.interop
 @pytest.mark.parametrize(
     "args",

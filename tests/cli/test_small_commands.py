@@ -284,6 +284,7 @@ class TestLayers:
 
 
 class TestPlugins:
+    @pytest.mark.uses("dir", "oci", "zstd")
     def test_all_are_listed_and_none_of_the_named_is_loaded(self, run):
         entries = json.loads(run("plugins", "--json").out)
         found = {(entry["kind"], entry["name"]) for entry in entries}
@@ -373,7 +374,12 @@ class TestPlugins:
         assert (folder / "pyproject.toml").exists()
 
     @pytest.mark.parametrize(
-        ("kind", "name", "warnings"), [("transport", "oci", 2), ("command", "oci", 1), ("command", "login", 1)]
+        ("kind", "name", "warnings"),
+        [
+            pytest.param("transport", "oci", 2, marks=pytest.mark.uses("oci")),
+            pytest.param("command", "oci", 1, marks=pytest.mark.uses("oci")),
+            pytest.param("command", "login", 1, marks=pytest.mark.uses("docker")),
+        ],
     )
     def test_new_plugin_that_would_get_in_the_way_of_another_is_begun_with_a_warning(
         self, run, tmp_path, kind, name, warnings

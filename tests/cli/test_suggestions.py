@@ -17,6 +17,11 @@ class Terminal(io.StringIO):
         return True
 
 
+def of(plugin, *values):
+    """A row of a table that cannot be without ``plugin``."""
+    return pytest.param(*values, marks=pytest.mark.uses(plugin))
+
+
 @pytest.fixture
 def registry():
     with Registry() as registry:
@@ -31,16 +36,16 @@ def registry():
         ("inspect --polcy x a", "--policy"),
         ("inspect --fromat x a", "--format"),
         ("--insecure-polcy inspect a", "--insecure-policy"),
-        ("inspect dokcer://host/app", "docker"),
-        ("inspect oci-archiv:x", "oci-archive"),
-        ("inspect quay.io/team/app:v1", "docker://quay.io/team/app:v1"),
-        ("inspect localhost:5000/app", "docker://localhost:5000/app"),
-        ("inspect registry.example/app", "docker://registry.example/app"),
-        ("sync --src dokcer --dest dir a b", "docker"),
-        ("inspect oci:layout:v2", "oci:layout:v1"),
-        ("copy oci:layout:v11 dir:x", "oci:layout:v1"),
-        ("delete oci:layout:plane", "oci:layout:plain"),
-        ("inspect docker-archive:archive.tar:example.com/app:1.1", "example.com/app:1.0"),
+        of("docker", "inspect dokcer://host/app", "docker"),
+        of("oci-archive", "inspect oci-archiv:x", "oci-archive"),
+        of("docker", "inspect quay.io/team/app:v1", "docker://quay.io/team/app:v1"),
+        of("docker", "inspect localhost:5000/app", "docker://localhost:5000/app"),
+        of("docker", "inspect registry.example/app", "docker://registry.example/app"),
+        of("docker", "sync --src dokcer --dest dir a b", "docker"),
+        of("oci", "inspect oci:layout:v2", "oci:layout:v1"),
+        of("oci", "copy oci:layout:v11 oci:x", "oci:layout:v1"),
+        of("oci", "delete oci:layout:plane", "oci:layout:plain"),
+        of("docker-archive", "inspect docker-archive:archive.tar:example.com/app:1.1", "example.com/app:1.0"),
     ],
 )
 def test_what_is_near_is_named(run, images, args, meant):
@@ -71,6 +76,7 @@ def test_what_is_much_farther_is_not_named_beside_the_nearest(run):
     assert run("copy", "--fromat", "a", "b").fatal.endswith("did you mean --format?")
 
 
+@pytest.mark.uses("oci")
 def test_there_are_three_suggestions_at_most(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_oci_layout({f"v1.{number}": oci_image() for number in range(9)}, tmp_path / "layout")
@@ -79,6 +85,7 @@ def test_there_are_three_suggestions_at_most(run, tmp_path, monkeypatch):
     assert outcome.fatal.count("oci:layout:v1.") == 1 + 3
 
 
+@pytest.mark.uses("docker")
 class TestRegistry:
     @pytest.fixture
     def ask(self, registry, monkeypatch):

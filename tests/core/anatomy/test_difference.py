@@ -13,6 +13,8 @@ from transship.image.platform import Platform
 from transship.testing.images import docker_list, oci_image, oci_index, schema2_image
 from transship.testing.writers import write_dir, write_oci_layout
 
+pytestmark = pytest.mark.uses("oci")
+
 AMD64 = {"os": "linux", "architecture": "amd64"}
 ARM64 = {"os": "linux", "architecture": "arm64"}
 
@@ -119,6 +121,7 @@ def test_changes_beside_the_settings_are_named(compared):
     assert found == {"created": ("2024-01-01T00:00:00Z", None), "author": (None, "Ann"), "variant": (None, "v2")}
 
 
+@pytest.mark.uses("dir")
 def test_annotations_and_type_of_a_manifest_are_compared(store, tmp_path):
     first = store.manifest({"os": "linux"}, [], annotations={"a": "1"})
     second = store.manifest({"os": "linux"}, [], annotations={"a": "2"})
@@ -208,6 +211,7 @@ class TestIndexes:
                 pairs = [(str(other.first.digest), str(other.second.digest)) for other in parts]
                 assert tuple(attested) in pairs
 
+    @pytest.mark.uses("dir")
     def test_image_is_compared_with_the_member_for_its_platform(self, tmp_path):
         write_oci_layout(
             {"index": oci_index(), "v1": oci_image(architecture="arm64", variant="v8")}, tmp_path / "layout"

@@ -52,11 +52,11 @@ def places(tmp_path):
 @pytest.mark.parametrize(
     ("reference", "image"),
     [
-        ("oci:{}/layout:v1", oci_image()),
-        ("oci:{}/layout:index", oci_index()),
-        ("oci-archive:{}/layout.tar:v1", oci_image()),
-        ("dir:{}/folder", schema2_image()),
-        ("dir:{}/list", docker_list()),
+        pytest.param("oci:{}/layout:v1", oci_image(), marks=pytest.mark.uses("oci")),
+        pytest.param("oci:{}/layout:index", oci_index(), marks=pytest.mark.uses("oci")),
+        pytest.param("oci-archive:{}/layout.tar:v1", oci_image(), marks=pytest.mark.uses("oci-archive")),
+        pytest.param("dir:{}/folder", schema2_image(), marks=pytest.mark.uses("dir")),
+        pytest.param("dir:{}/list", docker_list(), marks=pytest.mark.uses("dir")),
     ],
 )
 def test_size_is_that_of_all_that_is_stored_each_once(places, reference, image):
@@ -67,6 +67,7 @@ def test_size_is_that_of_all_that_is_stored_each_once(places, reference, image):
     assert [member.digest for member in part.members] == [instance.digest for instance in image.instances]
 
 
+@pytest.mark.uses("docker-archive")
 def test_archive_of_docker_is_shown_with_its_uncompressed_layers(tmp_path):
     image = schema2_image()
     write_docker_archive({"example.com/app:1.0": image}, tmp_path / "archive.tar")
@@ -75,6 +76,7 @@ def test_archive_of_docker_is_shown_with_its_uncompressed_layers(tmp_path):
     assert [layer.diff_id for layer in part.layers] == list(map(str, image.diff_ids))
 
 
+@pytest.mark.uses("docker")
 def test_registry_is_read_as_files_are(tmp_path):
     with Registry() as registry:
         registry.put_image("app", "v1", oci_index())
@@ -89,6 +91,7 @@ def _insecure():
     return make_context(PluginManager(), options={"tls-verify": "false", "no-cache": "true"})
 
 
+@pytest.mark.uses("oci")
 def test_layer_that_members_share_counts_once(store):
     base, first, second = b"base" * 1000, b"one" * 500, b"other" * 500
     one = store.image("amd64", (base, first))
@@ -100,6 +103,7 @@ def test_layer_that_members_share_counts_once(store):
     assert [member.layers_size for member in part.members] == [len(base) + len(first), len(base) + len(second)]
 
 
+@pytest.mark.uses("oci")
 def test_layer_has_the_step_that_made_it(tmp_path):
     write_oci_layout({"v1": image_with_empty_layers()}, tmp_path / "layout")
     part = tree(f"oci:{tmp_path}/layout:v1")
@@ -107,6 +111,7 @@ def test_layer_has_the_step_that_made_it(tmp_path):
     assert [entry.empty_layer for entry in part.history] == [False, True, False, True]
 
 
+@pytest.mark.uses("oci")
 def test_history_of_other_length_is_not_ascribed_to_layers(store):
     steps = [{"created_by": "the only step"}]
     part = tree(store.name(store.image(history=steps), "v1"))
@@ -114,6 +119,7 @@ def test_history_of_other_length_is_not_ascribed_to_layers(store):
     assert [entry.created_by for entry in part.history] == ["the only step"]
 
 
+@pytest.mark.uses("dir")
 def test_schema_1_has_steps_but_no_sizes(tmp_path):
     write_dir(schema1_image(), tmp_path / "old", [b"\x88 no real signature"])
     part = tree(f"dir:{tmp_path}/old")
@@ -124,6 +130,7 @@ def test_schema_1_has_steps_but_no_sizes(tmp_path):
     assert str(part.platform) == "linux/amd64"
 
 
+@pytest.mark.uses("oci")
 @pytest.mark.parametrize(
     ("image", "kind", "artifact_type"),
     [
@@ -139,6 +146,7 @@ def test_kinds_of_manifests_are_told_apart(tmp_path, image, kind, artifact_type)
     assert (part.kind, part.artifact_type, part.problem) == (kind, artifact_type, "")
 
 
+@pytest.mark.uses("oci")
 def test_helm_chart_is_shown(store):
     chart_type = "application/vnd.cncf.helm.config.v1+json"
     layer = store.blob("application/vnd.cncf.helm.chart.content.v1.tar+gzip", b"chart")
@@ -159,11 +167,13 @@ def attested(store, image):
     )
 
 
+@pytest.mark.uses("oci")
 def test_attestation_is_no_image(store):
     part = tree(store.name(attested(store, store.image()), "v1"))
     assert [member.kind for member in part.members] == [Kind.IMAGE, Kind.IMAGE, Kind.ATTESTATION]
 
 
+@pytest.mark.uses("oci")
 def test_chosen_platform_brings_what_is_said_of_it(store):
     reference = store.name(attested(store, store.image()), "v1")
     part = tree(reference, platforms=[Platform.parse("linux/amd64")])
@@ -175,6 +185,7 @@ def test_chosen_platform_brings_what_is_said_of_it(store):
         tree(reference, platforms=[Platform.parse("linux/s390x")])
 
 
+@pytest.mark.uses("oci")
 def test_what_refers_to_an_image_is_found(store):
     image = store.image()
     empty = store.blob(OCI_EMPTY, b"{}")
@@ -197,6 +208,7 @@ def test_what_refers_to_an_image_is_found(store):
     assert part.size == tree(reference, referrers=False).size
 
 
+@pytest.mark.uses("docker")
 def test_manifest_that_is_listed_as_referrer_and_is_none_is_told(store):
     with Registry(referrers=False) as registry:
         image = oci_image()
@@ -213,6 +225,7 @@ def test_manifest_that_is_listed_as_referrer_and_is_none_is_told(store):
     assert part.is_complete
 
 
+@pytest.mark.uses("docker")
 def test_registry_that_does_not_tell_referrers_leaves_the_rest_to_be_seen():
     with Registry() as registry:
         registry.put_image("app", "v1", oci_image())
@@ -224,6 +237,7 @@ def test_registry_that_does_not_tell_referrers_leaves_the_rest_to_be_seen():
     assert part.is_complete
 
 
+@pytest.mark.uses("docker")
 def test_error_that_may_pass_is_no_picture():
     with Registry() as registry:
         registry.put_image("app", "v1", oci_index())
@@ -233,6 +247,7 @@ def test_error_that_may_pass_is_no_picture():
             tree(f"docker://{registry.host}/app:v1", context=_insecure())
 
 
+@pytest.mark.uses("oci")
 class TestBrokenMember:
     def test_that_is_missing_is_told_in_its_place(self, store):
         missing = {"mediaType": OCI_MANIFEST, "digest": str(digest_of(b"nowhere")), "size": 7}
@@ -283,6 +298,7 @@ class TestBrokenMember:
         ]
 
 
+@pytest.mark.uses("oci")
 def test_top_that_is_broken_or_missing_is_an_error(store):
     reference = store.name(store.blob(OCI_MANIFEST, b"{}"), "broken")
     with pytest.raises(InvalidManifestError):
@@ -292,6 +308,7 @@ def test_top_that_is_broken_or_missing_is_an_error(store):
     assert isinstance(caught.value.__cause__, NotFoundError)
 
 
+@pytest.mark.uses("oci")
 class TestBounds:
     def test_only_so_many_members_are_read(self, store):
         image = store.image()

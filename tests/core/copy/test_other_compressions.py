@@ -109,7 +109,11 @@ class TestWithoutIt:
         ("traits", "options"),
         [
             (COMPRESS, {}),
-            (COMPRESS, {"compress_format": "gzip", "force_compress_format": True}),
+            pytest.param(
+                COMPRESS,
+                {"compress_format": "gzip", "force_compress_format": True},
+                marks=pytest.mark.uses("gzip"),
+            ),
             (DECOMPRESS, {}),
         ],
     )

@@ -174,11 +174,13 @@ def _with_every_object(change):
     return written(COMPLETE).encode()
 
 
+@pytest.mark.uses("openpgp", "sigstore")
 def test_complete_policy_is_read(manager):
     data = _with_every_object(lambda number, members: members)
     assert len(parse_policy(data, "test.json", manager).transports["docker"]) == len(FREE_NAMES) - 1
 
 
+@pytest.mark.uses("openpgp", "sigstore")
 @settings(deadline=None)
 @given(
     st.integers(0, OBJECTS - 1), st.text() | st.sampled_from(WORDS), st.none() | st.integers() | st.text(), st.data()
@@ -192,6 +194,7 @@ def test_no_object_takes_another_member(manager, chosen, name, value, data):
         parse_policy(_with_every_object(change), "test.json", manager)
 
 
+@pytest.mark.uses("openpgp", "sigstore")
 @settings(deadline=None)
 @given(st.integers(0, OBJECTS - 1), st.sampled_from([str.upper, str.title, " {}".format, "{} ".format, "{}\0".format]))
 def test_no_member_has_a_second_spelling(manager, chosen, spell):

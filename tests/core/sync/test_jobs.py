@@ -89,6 +89,7 @@ def test_in_another_process_a_job_tells_what_happened(layout):
     assert pickle.loads(pickle.dumps(result)).outcome == result.outcome  # noqa: S301 - our own
 
 
+@pytest.mark.uses("dir", "oci")
 def test_the_policy_there_decides(layout, monkeypatch):
     monkeypatch.setenv("HOME", str(layout))
     (layout / "policy.json").write_text('{"default": [{"type": "reject"}]}')
@@ -97,6 +98,7 @@ def test_the_policy_there_decides(layout, monkeypatch):
     assert "rejected" in result.outcome.error
 
 
+@pytest.mark.uses("dir", "oci")
 def test_the_policy_there_counts_as_it_is_when_a_job_begins(layout):
     path = layout / "policy.json"
     statuses = []
@@ -107,6 +109,7 @@ def test_the_policy_there_counts_as_it_is_when_a_job_begins(layout):
     assert statuses == [Status.COPIED, Status.FAILED]
 
 
+@pytest.mark.uses("dir", "oci")
 def test_a_scope_of_the_policy_there_that_can_never_match_is_an_error(layout):
     accept = [{"type": "insecureAcceptAnything"}]
     document = {"default": accept, "transports": {"oci": {f"{layout}/layout/": [{"type": "reject"}]}}}

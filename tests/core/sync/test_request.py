@@ -106,6 +106,7 @@ def test_a_program_syncs(registry, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["app:v0", "app:v1", "app:v2"]
 
 
+@pytest.mark.uses("dir")
 def test_jobs_run_elsewhere(registry, tmp_path, manager, elsewhere):
     told = Told()
     request = request_for(
@@ -118,6 +119,7 @@ def test_jobs_run_elsewhere(registry, tmp_path, manager, elsewhere):
     assert len(elsewhere.executor.travelled) == 3
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize("kind", ["file", "value"])
 def test_the_policy_that_a_program_names_holds_elsewhere(registry, tmp_path, manager, elsewhere, kind):
     (tmp_path / ".config/containers").mkdir(parents=True)

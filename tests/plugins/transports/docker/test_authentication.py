@@ -245,6 +245,7 @@ def test_a_token_that_expires_in_the_middle_is_renewed(guarded, issuer, make_con
     assert len(issuer.requests) == 1
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize("direction", ["from", "to"])
 def test_a_token_that_expires_in_the_middle_of_a_copy_is_renewed(run, guarded, issuer, tmp_path, direction):
     issuer.lives = [1 - LEEWAY]

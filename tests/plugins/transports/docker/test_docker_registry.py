@@ -51,6 +51,7 @@ def files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "version"}
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize(
     "image",
     [
@@ -70,6 +71,7 @@ def test_what_we_push_skopeo_pulls(repository, tmp_path, image):
     assert files(tmp_path / "pulled") == files(tmp_path / "pushed")
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize("options", [["--dest-precompute-digests"], ["--dest-opt", "chunk-size=1k"], ["--no-cache"]])
 def test_forms_of_uploads(repository, tmp_path, options):
     write_dir(oci_image(compression=""), tmp_path / "pushed")
@@ -90,6 +92,7 @@ def test_copies_within_the_registry_are_mounted(distribution, repository, tmp_pa
     assert report.read_text() == str(oci_image().digest)
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize(("writer", "reader"), [(TRANSSHIP, SKOPEO), (SKOPEO, TRANSSHIP)], ids=["ours", "theirs"])
 def test_signatures_of_one_are_those_of_the_other(repository, tmp_path, lookaside, writer, reader):
     write_dir(oci_image(), tmp_path / "pushed", [SIMPLE, ATTACHED.to_bytes()])
@@ -104,6 +107,7 @@ def test_signatures_of_one_are_those_of_the_other(repository, tmp_path, lookasid
     assert json.loads(theirs[2]) == json.loads(ours)
 
 
+@pytest.mark.uses("dir")
 def test_layers_that_are_elsewhere_want_leave(run_registry, tmp_path):
     image = image_with_foreign_layer()
     write_dir(image, tmp_path / "pushed")

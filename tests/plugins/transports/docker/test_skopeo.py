@@ -34,6 +34,7 @@ def repository(distribution, request):
     return f"{distribution.host}/{request.node.name.lower().partition('[')[0].replace('_', '-')}"
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize("image", [oci_image(), oci_index()], ids=["image", "index"])
 def test_copies_are_alike(distribution, repository, tmp_path, image):
     push(distribution, tmp_path, image, f"{repository}:v1")
@@ -111,6 +112,7 @@ def test_http_needs_verification_to_be_off(distribution, repository):
         assert "http: server gave HTTP response to HTTPS client" in done.stderr
 
 
+@pytest.mark.uses("dir")
 @pytest.mark.parametrize("image", [schema2_image(), docker_list()], ids=["schema2", "list"])
 def test_docker_images_come_as_they_are(registry, tmp_path, image):
     registry.put_image("library/app", "v1", image)
@@ -127,6 +129,7 @@ def test_docker_images_come_as_they_are(registry, tmp_path, image):
     assert (target / "manifest.json").read_bytes() == image.manifest
 
 
+@pytest.mark.uses("dir")
 def test_a_foreign_layer_that_nobody_has_is_told(registry, tmp_path):
     registry.put_image("library/app", "v1", image_with_foreign_layer())
     name = f"docker://{registry.host}/library/app:v1"

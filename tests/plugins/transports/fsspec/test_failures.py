@@ -35,6 +35,7 @@ def test_file_system_that_fsspec_does_not_know_is_an_error(transship_cli):
     assert "no-such-thing" in outcome.fatal
 
 
+@pytest.mark.uses("oci")
 def test_bucket_that_is_not_there_is_not_made(s3, images, transship_cli):
     outcome = transship_cli("--insecure-policy", "copy", f"{images}:one", "fsspec:s3://no-such-bucket/path:v1")
     assert outcome.code == 1
@@ -50,6 +51,7 @@ def test_configuration_of_fsspec_that_is_broken_is_one_line(tmp_path):
     assert "fsspec" in outcome.stderr
 
 
+@pytest.mark.uses("oci")
 def test_archive_that_is_there_is_not_touched(images, transship_cli, tmp_path):
     (tmp_path / "of.zip").write_bytes(b"mine")
     destination = f"fsspec:zip://::file://{tmp_path}/of.zip:v1"
@@ -57,6 +59,7 @@ def test_archive_that_is_there_is_not_touched(images, transship_cli, tmp_path):
     assert (tmp_path / "of.zip").read_bytes() == b"mine"
 
 
+@pytest.mark.uses("oci")
 def test_nothing_can_be_deleted_from_an_archive(images, transship_cli, tmp_path):
     url = f"fsspec:zip://::file://{tmp_path}/of.zip:v1"
     assert transship_cli("--insecure-policy", "copy", f"{images}:one", url).code == 0
@@ -73,6 +76,7 @@ def test_secrets_of_the_configuration_are_left_out_of_errors(monkeypatch):
     assert "at all" in told
 
 
+@pytest.mark.uses("oci")
 def test_commands_end_cleanly_and_tell_no_secrets(s3, images):
     endpoint = {"FSSPEC_S3_ENDPOINT_URL": s3.endpoint}
     done = _run(
