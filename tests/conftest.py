@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+HERE = {path.parent.name for path in ROOT.glob("plugins/*/*/pyproject.toml")}
 DEFAULT = {"dir", "docker", "docker-archive", "gzip", "oci", "oci-archive", "openpgp", "sigstore", "zstd"}
+NEEDS = {"oci-archive": {"oci"}}  # the one plugin that is made of another
+OF_PLUGINS = ROOT / "tests" / "plugins"
 OF_THE_WHOLE_PROGRAM = [ROOT / "tests" / name for name in ("docs", "fuzz", "interop")]
 """What is tested there is all that is installed by default: by hand-written pages, by fuzzers, and against others."""
 
@@ -28,15 +31,43 @@ def seal():
     return module
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--uses",
+        metavar="PLUGINS",
+        help="run only the tests that use just these plugins, separated by commas, or none with ''; "
+        "with --collect-only, 'each' says which plugins are used together, and in which files",
+    )
+
+
+def pytest_ignore_collect(collection_path):
+    """Leave out whole folders whose files may import what was deleted; None leaves the decision to others."""
+    return True if collection_path in OF_THE_WHOLE_PROGRAM and not DEFAULT <= HERE else None
+
+
 def pytest_collection_modifyitems(config, items):
-    """Leave out the tests that use a plugin whose folder was deleted."""
-    here = {path.parent.name for path in ROOT.glob("plugins/*/*/pyproject.toml")}
-    left_out = [item for item in items if not used_by(item) <= here]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if used_by(item) <= here]
+    """Leave out the tests that use a plugin whose folder was deleted, and those that were not asked for."""
+    only = config.getoption("uses")
+    asked = None if only in (None, "each") else {*only.split(",")} - {""}
+    chosen = {item for item in items if used_by(item) <= HERE and asked in (None, used_by(item))}
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = [item for item in items if item in chosen]
+
+
+def pytest_report_collectionfinish(config, items):
+    if config.getoption("uses") != "each":
+        return []
+    files = {}
+    for item in items:
+        files.setdefault(frozenset(used_by(item)), set()).add(str(item.path.relative_to(ROOT)))
+    return [f"uses {','.join(sorted(plugins))}: {' '.join(sorted(paths))}" for plugins, paths in files.items()]
 
 
 def used_by(item: pytest.Item) -> set[str]:
     """The plugins without which a test cannot be."""
-    marked = {name for marker in item.iter_markers("uses") for name in marker.args}
-    return marked | DEFAULT if any(item.path.is_relative_to(folder) for folder in OF_THE_WHOLE_PROGRAM) else marked
+    used = {name for marker in item.iter_markers("uses") for name in marker.args}
+    if item.path.is_relative_to(OF_PLUGINS):
+        used.add(item.path.relative_to(OF_PLUGINS).parts[1])
+    if any(item.path.is_relative_to(folder) for folder in OF_THE_WHOLE_PROGRAM):
+        used |= DEFAULT
+    return used.union(*(NEEDS.get(name, set()) for name in used))

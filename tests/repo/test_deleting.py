@@ -1,7 +1,9 @@
 """Whoever deletes the folder of a plugin, its tests and the lines that name it has a repository whose tests pass.
 
-Which plugins are deleted, ``zstd`` without more, says TRANSSHIP_DELETED_PLUGINS; with TRANSSHIP_FULL_MEASURES=1 each is
-in turn, and the tests of the command line and of the other plugins run too.
+Tests run where all plugins were deleted but those that they say they use, so that none can need another: the tests of
+commands and copies that use one plugin or none, with TRANSSHIP_FULL_MEASURES=1 nearly all tests. Beside that a plugin
+is deleted, and what speaks of the repository runs; with TRANSSHIP_FULL_MEASURES=1 each is in turn, and nearly all tests
+run. TRANSSHIP_DELETED_PLUGINS says which.
 """
 
 from __future__ import annotations
@@ -17,12 +19,43 @@ from environments import Environment
 ROOT = Path(__file__).parents[2]
 PLUGINS = {path.parent.name: path.parent for path in sorted(ROOT.glob("plugins/*/*/pyproject.toml"))}
 FULL = bool(os.environ.get("TRANSSHIP_FULL_MEASURES"))
-NAMES = os.environ.get("TRANSSHIP_DELETED_PLUGINS", "" if FULL else "zstd").split() or sorted(PLUGINS)
-ALL_TESTS = ("tests/core", "tests/cli", "tests/plugins", "tests/repo/test_distributions.py")
-SOME_TESTS = ("tests/core/copy/test_transfer.py", "tests/core/test_api.py", "tests/repo/test_distributions.py")
+DELETED = os.environ.get("TRANSSHIP_DELETED_PLUGINS", "" if FULL else max(PLUGINS)).split() or sorted(PLUGINS)
+EVERYWHERE = ["tests/core", "tests/cli", *sorted(f"tests/plugins/{path.name}" for path in ROOT.glob("tests/plugins/*"))]
+QUICK = ["tests/cli", *(f"tests/core/{name}" for name in ("anatomy", "copy", "policy", "sync", "test_api.py"))]
+OF_REPOSITORY = ["tests/repo/test_distributions.py", "tests/repo/test_security_page.py"]
 LISTS = ("pyproject.toml", "requirements.txt", "tox.ini")
 NEEDED_BY = {"oci": ["oci-archive"]}  # the one plugin that is made of another goes with it
-TOOLS = ("pytest", "pytest-timeout", "hypothesis", "hatchling", "trustme", "tqdm", "google-re2", "PyYAML")
+TOOLS = ["pytest", "pytest-timeout", "hypothesis", "hatchling", "trustme", "tqdm", "google-re2", "PyYAML", "ruff"]
+MORE_TOOLS = ["moto[server]", "paramiko", "s3fs"]
+
+
+class Copies:
+    """Copies of the checkout from which plugins were deleted, and an environment that has all but them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._environment = Environment(folder)
+        self._environment.install(ROOT / "core", *PLUGINS.values())
+        for name in ("core", *PLUGINS):
+            self._environment.link_needs(f"transship-{name}")
+        self._environment.link(*TOOLS, *(MORE_TOOLS if FULL else ()))
+
+    def run(self, module: str, *arguments: str, gone: list[str], check: bool = True) -> str:
+        """What a module such as ``pytest`` prints in a copy without the plugins ``gone``."""
+        copy = self._folder / "checkout"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        for name in gone:
+            delete(copy, PLUGINS[name])
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self._folder / "compiled")}
+        with self._environment.without(*gone):
+            done = self._environment.run(module, *arguments, cwd=copy, check=check, variables=compiled)
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory):
+    return Copies(tmp_path_factory.mktemp("copies"))
 
 
 def delete(checkout: Path, plugin: Path) -> None:
@@ -31,28 +64,35 @@ def delete(checkout: Path, plugin: Path) -> None:
     shutil.rmtree(checkout / place)
     shutil.rmtree(checkout / "tests" / place, ignore_errors=True)
     package = f"transship_{plugin.name.replace('-', '_')}"
-    names_it = re.compile(rf"(transship-{plugin.name}~=|\"{package}[\".]|{place}(/src\",)?$)")
+    names_it = re.compile(rf"(transship-{plugin.name}~=|\"{package}[\".]|{place}(/src\",| \\)?$)")
     for name in LISTS:
         lines = (checkout / name).read_text(encoding="utf-8").splitlines(keepends=True)
         (checkout / name).write_text("".join(line for line in lines if not names_it.search(line.rstrip())))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_what_is_left_passes_its_tests(tmp_path, name):
-    ignored = shutil.ignore_patterns(".*", "__pycache__")
-    checkout = shutil.copytree(ROOT, tmp_path / "checkout", ignore=ignored)
+@pytest.mark.parametrize("places", [[place] for place in EVERYWHERE] if FULL else [QUICK], ids=" ".join)
+def test_tests_need_no_plugin_that_they_do_not_name(copies, places):
+    listing = copies.run("pytest", "-p", "no:cacheprovider", "--collect-only", "--uses=each", *places, gone=[])
+    together = re.findall("^uses (.*): (.+)$", listing, re.MULTILINE)
+    assert together
+    failures = []
+    for names, files in (each for each in together if FULL or "," not in each[0]):
+        gone = [name for name in PLUGINS if name not in names.split(",")]
+        told = copies.run(
+            "pytest", "-q", "-p", "no:cacheprovider", f"--uses={names}", *files.split(), gone=gone, check=False
+        )
+        summary = told.splitlines()[-1]
+        print(f"with {names or 'no plugin'}: {summary}")
+        if not re.match(r"\d+ passed", summary):
+            failures.append(f"with {names or 'no plugin'}:\n{told}")
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("name", DELETED)
+def test_what_is_left_passes_its_tests(copies, name):
     gone = [name, *NEEDED_BY.get(name, [])]
-    for each in gone:
-        delete(checkout, PLUGINS[each])
-    environment = Environment(tmp_path)
-    left = [plugin for plugin in PLUGINS if plugin not in gone]
-    environment.install(checkout / "core", *(checkout / PLUGINS[plugin].relative_to(ROOT) for plugin in left))
-    for each in ("core", *left):
-        environment.link_needs(f"transship-{each}")
-    environment.link(*TOOLS)
-    assert name not in environment.run("transship", "plugins", cwd=tmp_path).stdout.split()
-    tests = ALL_TESTS if FULL else SOME_TESTS
-    done = environment.run("pytest", "-q", "-p", "no:cacheprovider", *tests, cwd=checkout)
-    summary = done.stdout.splitlines()[-1]
+    assert name not in copies.run("transship", "plugins", gone=gone).split()
+    tests = [*EVERYWHERE, *OF_REPOSITORY] if FULL else OF_REPOSITORY
+    summary = copies.run("pytest", "-q", "-p", "no:cacheprovider", *tests, gone=gone).splitlines()[-1]
     assert re.match("[0-9]+ passed", summary)
     print(f"without {name}: {summary}")
