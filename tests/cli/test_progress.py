@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import signal
 import sys
 import time
 
@@ -148,6 +150,33 @@ def test_a_bar_becomes_as_narrow_as_its_terminal(monkeypatch, capsys):
     first, *_, last = [line for line in drawn(capsys.readouterr().out) if "%" in line]
     assert (len(first) <= 100, len(last) <= 50) == (True, True)
     assert len(first) > 50
+
+
+@pytest.fixture
+def interruptible():
+    """Has Ctrl-C do here what it does in Python, whatever a command of an earlier test has left."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_waits_for_what_is_being_drawn(monkeypatch, interruptible):
+    class Screen(io.StringIO):
+        def write(self, text):
+            if "blob" in text:
+                signal.raise_signal(signal.SIGINT)
+            return super().write(text)
+
+    bars = BlobBars(Log())
+    screens = []
+    for key in (1, 2):  # the second is drawn one line below, and then the cursor goes back
+        monkeypatch.setattr(sys, "stdout", Screen())
+        with pytest.raises(KeyboardInterrupt):
+            bars.observe(BlobStarted("", key, digest_of(b""), 1000, is_config=False))
+        screens.append(sys.stdout.getvalue())
+    bars.close()
+    assert screens[0].rstrip().endswith("]")
+    assert screens[1].count("\n") == screens[1].count("\x1b[A") == 1
 
 
 def drawn(shown):

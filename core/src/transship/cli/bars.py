@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -42,11 +43,11 @@ class BlobBars(Lines):
     def __init__(self, log: Log) -> None:
         super().__init__(log)
         self._bars: dict[int, tqdm[Any]] = {}
-        self._lock = threading.Lock()
+        self._drawing = functools.partial(_in_one_go, threading.Lock())
 
     def observe(self, event: Event) -> None:
         """Draw what happened."""
-        with self._lock:
+        with self._drawing():
             match event:
                 case BlobStarted():
                     label = _label(event.is_config, event.digest.encoded)
@@ -64,7 +65,7 @@ class BlobBars(Lines):
 
     def close(self) -> None:
         """Take the bars that are left off the screen."""
-        with self._lock:
+        with self._drawing():
             for bar in self._bars.values():
                 _take_off(bar)
             self._bars.clear()
@@ -91,11 +92,11 @@ class ImageBar:
     def __init__(self) -> None:
         self._bar = _bar("", None)
         self._tally = Tally()
-        self._lock = threading.Lock()
+        self._drawing = functools.partial(_in_one_go, threading.Lock())
 
     def update(self, images: str, event: Event | None = None) -> None:
         """Draw how many ``images`` there are by now, and what has moved since."""
-        with self._lock:
+        with self._drawing():
             self._bar.set_description_str(images, refresh=False)
             if event is not None:
                 self._tally.note(event)
@@ -105,8 +106,32 @@ class ImageBar:
 
     def close(self) -> None:
         """Take the bar off the screen."""
-        with self._lock:
+        with self._drawing():
             _take_off(self._bar)
+
+
+@contextlib.contextmanager
+def _in_one_go(lock: threading.Lock) -> Iterator[None]:
+    """Hold ``lock`` for a block that Ctrl-C does not break off, which would leave the cursor on any line.
+
+    What comes meanwhile takes effect afterwards. Signals interrupt the main thread only.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        with lock:
+            yield
+        return
+    came: set[int] = set()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            signal.signal(number, lambda number, frame: came.add(number))
+        with lock:
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for signum in came:
+            signal.raise_signal(signum)
 
 
 def _bar(description: str, total: int | None) -> tqdm[Any]:
