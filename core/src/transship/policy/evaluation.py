@@ -77,7 +77,7 @@ def require_scopes_of(reference: Reference, policy: Policy, transport: Transport
         try:
             transport.validate_policy_scope(name)
         except InvalidReferenceError as error:
-            raise PolicyError(f"{reference}: no policy can say anything of {name!r}, where it is: {error}") from error
+            raise PolicyError(f"{reference}: no rule of a policy can name {name!r}, where it is: {error}") from error
 
 
 def _judged(
