@@ -30,14 +30,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from transship.errors import PolicyError, SignatureError, TransportError, TransshipError, UnsupportedError
+from transship.errors import PolicyError, SignatureError, TransportError, TransshipError
 from transship.image.reference import DockerReference
-from transship.plugin.context import Context
 from transship.plugin.mechanism import (
     Requirement,
     RequirementVerdict,
@@ -45,29 +43,25 @@ from transship.plugin.mechanism import (
     SigningRequest,
     UntrustedImage,
 )
-from transship.plugin.signature import SIGSTORE_JSON, SIMPLE_SIGNING, Signature
-from transship.plugin.transport import Reference
-from transship.testing.contracts.damage import damages, limited_memory, overgrown
-from transship.testing.contracts.failing import failing_only_with, limited_file_size, result_or_refusal
-from transship.testing.images import Image, oci_image
+from transship.plugin.signature import Signature
+from transship.testing.contracts.mechanism_steps import (
+    IMAGE,
+    NAME,
+    OF_OTHER_KINDS,
+    OTHER_IMAGE,
+    signature_by,
+    untrusted,
+)
+from transship.testing.contracts.mechanism_stores import StoreTests
 
-_NAME = "registry.example.com/team/app:1.0-rc"
 _OTHER_NAME = "registry.example.com/team/web:1.0-rc"  # as long as the other
 _UNTAGGED_NAME = "registry.example.com/team/app"
-_IMAGE = oci_image()
-_OTHER_IMAGE = oci_image(architecture="arm64")
 _WRONG_VALUES: tuple[Any, ...] = (None, True, 7, "text", [], {})
-_OF_OTHER_KINDS = (
-    Signature(SIMPLE_SIGNING, b"\x90rubbish"),
-    Signature(SIGSTORE_JSON, b"{}"),
-    Signature("unheard-of", b"rubbish"),
-)
-_BIG_SIGNATURE = Signature("unheard-of", bytes(400_000))
 _TAMPERINGS = 24
 _THREADS = 4
 
 
-class SignatureMechanismContract:
+class SignatureMechanismContract(StoreTests):
     """Subclass it and give four fixtures:
 
     - ``mechanism``
@@ -135,12 +129,12 @@ class SignatureMechanismContract:
         parsed = mechanism.parse_requirement(requirement["type"], members)
         assert {**members, "type": requirement["type"]} == requirement
         members.clear()
-        assert _verdict(parsed, _sign(mechanism, signing_request)).accepted
+        assert _verdict(parsed, signature_by(mechanism, signing_request)).accepted
 
     def test_keys_are_read_when_an_image_is_judged(
         self, mechanism: SignatureMechanism, requirement: Mapping[str, Any], signing_request: SigningRequest
     ) -> None:
-        signature = _sign(mechanism, signing_request)
+        signature = signature_by(mechanism, signing_request)
         files = _files_in(requirement)
         with _hidden(files):
             parsed = _parsed(mechanism, requirement)
@@ -150,7 +144,7 @@ class SignatureMechanismContract:
     def test_what_is_signed_is_accepted(
         self, mechanism: SignatureMechanism, requirement: Mapping[str, Any], signing_request: SigningRequest
     ) -> None:
-        signature = _sign(mechanism, signing_request)
+        signature = signature_by(mechanism, signing_request)
         parsed = _parsed(mechanism, requirement)
         verdict = _verdict(parsed, signature)
         assert verdict.accepted, verdict.reason
@@ -159,11 +153,11 @@ class SignatureMechanismContract:
         assert (found.format, found.accepted) == (signature.format, True)
         assert found.signer
         if self.binds_identity:
-            assert found.identity == _NAME
+            assert found.identity == NAME
         assert _verdict(parsed, signature) == verdict
 
     def test_signature_can_be_stored(self, mechanism: SignatureMechanism, signing_request: SigningRequest) -> None:
-        signature = _sign(mechanism, signing_request)
+        signature = signature_by(mechanism, signing_request)
         assert Signature.parse(signature.to_bytes()) == signature
 
     def test_signer_says_what_it_makes_and_closes_twice(
@@ -172,7 +166,7 @@ class SignatureMechanismContract:
         signer = mechanism.open_signer(signing_request)
         assert signer.description
         assert "\n" not in signer.description
-        signature = signer.sign(_IMAGE.manifest, _IMAGE.digest, DockerReference.parse(_NAME))
+        signature = signer.sign(IMAGE.manifest, IMAGE.digest, DockerReference.parse(NAME))
         assert signer.format in ("", signature.format)
         signer.close()
         signer.close()
@@ -183,7 +177,7 @@ class SignatureMechanismContract:
         signer = mechanism.open_signer(signing_request)
         signer.close()
         with contextlib.suppress(SignatureError):
-            signature = signer.sign(_IMAGE.manifest, _IMAGE.digest, DockerReference.parse(_NAME))
+            signature = signer.sign(IMAGE.manifest, IMAGE.digest, DockerReference.parse(NAME))
             assert _refusal(_parsed(mechanism, requirement), signature)
 
     def test_key_that_is_not_there_cannot_sign(
@@ -191,13 +185,13 @@ class SignatureMechanismContract:
     ) -> None:
         for key in ("", "no such key", f"{os.sep}no{os.sep}such{os.sep}key", "a\0b"):
             with pytest.raises(TransshipError) as caught:
-                _sign(mechanism, replace(signing_request, key=key))
+                signature_by(mechanism, replace(signing_request, key=key))
             assert "\n" not in str(caught.value)
 
     def test_image_without_signature_is_refused(
         self, mechanism: SignatureMechanism, requirement: Mapping[str, Any]
     ) -> None:
-        verdict = _parsed(mechanism, requirement).evaluate(_untrusted([]))
+        verdict = _parsed(mechanism, requirement).evaluate(untrusted([]))
         assert verdict.accepted is False
         assert verdict.reason
         assert verdict.signatures == ()
@@ -205,8 +199,8 @@ class SignatureMechanismContract:
     def test_signatures_of_other_kinds_do_not_count(
         self, mechanism: SignatureMechanism, requirement: Mapping[str, Any], signing_request: SigningRequest
     ) -> None:
-        signature = _sign(mechanism, signing_request)
-        others = [each for each in _OF_OTHER_KINDS if each.format != signature.format]
+        signature = signature_by(mechanism, signing_request)
+        others = [each for each in OF_OTHER_KINDS if each.format != signature.format]
         disguised = [Signature(each.format, signature.payload) for each in others]
         parsed = _parsed(mechanism, requirement)
         for each in (*others, *disguised):
@@ -222,7 +216,7 @@ class SignatureMechanismContract:
     def test_signature_of_a_stranger_is_refused_and_believed_in_nothing(
         self, mechanism: SignatureMechanism, requirement: Mapping[str, Any], stranger_request: SigningRequest
     ) -> None:
-        verdict = _verdict(_parsed(mechanism, requirement), _sign(mechanism, stranger_request))
+        verdict = _verdict(_parsed(mechanism, requirement), signature_by(mechanism, stranger_request))
         assert verdict.accepted is False
         assert verdict.reason
         assert [(found.accepted, found.signer, found.identity) for found in verdict.signatures] in (
@@ -234,12 +228,12 @@ class SignatureMechanismContract:
         self, mechanism: SignatureMechanism, requirement: Mapping[str, Any], signing_request: SigningRequest
     ) -> None:
         parsed = _parsed(mechanism, requirement)
-        assert _refusal(parsed, _sign(mechanism, signing_request, image=_OTHER_IMAGE))
-        signature = _sign(mechanism, signing_request)
+        assert _refusal(parsed, signature_by(mechanism, signing_request, image=OTHER_IMAGE))
+        signature = signature_by(mechanism, signing_request)
         assert _verdict(parsed, signature).accepted  # whatever it remembers of that, it holds for nothing else
-        changed = _IMAGE.manifest.replace(b"}", b" }", 1)
-        for manifest in (b"", _OTHER_IMAGE.manifest, _IMAGE.manifest + b"\n", changed):
-            image = replace(_untrusted([signature]), manifest=manifest)
+        changed = IMAGE.manifest.replace(b"}", b" }", 1)
+        for manifest in (b"", OTHER_IMAGE.manifest, IMAGE.manifest + b"\n", changed):
+            image = replace(untrusted([signature]), manifest=manifest)
             assert _refuses(parsed, image)
 
     def test_signature_for_another_name_is_refused(
@@ -247,39 +241,39 @@ class SignatureMechanismContract:
     ) -> None:
         if self.binds_identity:
             parsed = _parsed(mechanism, requirement)
-            assert _refusal(parsed, _sign(mechanism, signing_request, name=_OTHER_NAME))
-            signature = _sign(mechanism, signing_request)
+            assert _refusal(parsed, signature_by(mechanism, signing_request, name=_OTHER_NAME))
+            signature = signature_by(mechanism, signing_request)
             assert _verdict(parsed, signature).accepted
             changed = [("team/", ""), (".com", ".org"), ("-rc", "-RC"), ("-rc", ""), ("-rc", "-rc1"), ("1.0", "1_0")]
-            for name in (_OTHER_NAME, *(_NAME.replace(*change) for change in changed), None):
-                assert _refuses(parsed, _untrusted([signature], name=name)), name
+            for name in (_OTHER_NAME, *(NAME.replace(*change) for change in changed), None):
+                assert _refuses(parsed, untrusted([signature], name=name)), name
 
     def test_name_without_tag_and_digest_is_signed_for_nobody(
         self, mechanism: SignatureMechanism, requirement: Mapping[str, Any], signing_request: SigningRequest
     ) -> None:
         if self.binds_identity:
             with contextlib.suppress(SignatureError):
-                signature = _sign(mechanism, signing_request, name=_UNTAGGED_NAME)
+                signature = signature_by(mechanism, signing_request, name=_UNTAGGED_NAME)
                 assert _refusal(_parsed(mechanism, requirement), signature)
 
     def test_tampering_makes_nothing_of_a_signature_that_it_was_not(
         self, mechanism: SignatureMechanism, requirement: Mapping[str, Any], signing_request: SigningRequest
     ) -> None:
-        signature = _sign(mechanism, signing_request)
+        signature = signature_by(mechanism, signing_request)
         parsed = _parsed(mechanism, requirement)
         (genuine,) = _verdict(parsed, signature).signatures
         source = random.Random(5)
         for _ in range(_TAMPERINGS):
             payload = bytearray(signature.payload)
             payload[source.randrange(len(payload))] ^= 1 << source.randrange(8)
-            verdict = _decided(parsed, _untrusted([Signature(signature.format, bytes(payload))]))
+            verdict = _decided(parsed, untrusted([Signature(signature.format, bytes(payload))]))
             # What has no meaning, such as a space, may change: but not who vouches for what.
             assert verdict is None or not verdict.accepted or verdict.signatures == (genuine,)
 
     def test_parts_and_repetitions_of_a_signature_are_refused(
         self, mechanism: SignatureMechanism, requirement: Mapping[str, Any], signing_request: SigningRequest
     ) -> None:
-        kind, payload = _sign(mechanism, signing_request)
+        kind, payload = signature_by(mechanism, signing_request)
         parsed = _parsed(mechanism, requirement)
         ends = {1, 2, len(payload) // 4, len(payload) // 2, len(payload) - 2, len(payload) - 1}
         changed = [b"", *(payload[:end] for end in ends), payload[1:], payload + b"x", b"x" + payload, payload * 2]
@@ -290,8 +284,8 @@ class SignatureMechanismContract:
         self, mechanism: SignatureMechanism, requirement: Mapping[str, Any], signing_request: SigningRequest
     ) -> None:
         """Halves of two good signatures, one for the name and one for the image, do not make a third."""
-        other = _sign(mechanism, signing_request, image=_OTHER_IMAGE, name=_NAME)
-        renamed = _sign(mechanism, signing_request, image=_IMAGE, name=_OTHER_NAME)
+        other = signature_by(mechanism, signing_request, image=OTHER_IMAGE, name=NAME)
+        renamed = signature_by(mechanism, signing_request, image=IMAGE, name=_OTHER_NAME)
         parsed = _parsed(mechanism, requirement)
         if self.binds_identity:
             assert _refusal(parsed, other, renamed)
@@ -304,7 +298,7 @@ class SignatureMechanismContract:
     def test_any_bytes_are_refused_without_a_crash(
         self, mechanism: SignatureMechanism, requirement: Mapping[str, Any], signing_request: SigningRequest
     ) -> None:
-        kind = _sign(mechanism, signing_request).format
+        kind = signature_by(mechanism, signing_request).format
         source = random.Random(3)
         parsed = _parsed(mechanism, requirement)
         rubbish = [b"\0", b"\xff" * 40, b"{}", b"[" * 5000, *(source.randbytes(size) for size in (1, 2, 31, 300, 5000))]
@@ -318,9 +312,9 @@ class SignatureMechanismContract:
         signing_request: SigningRequest,
         stranger_request: SigningRequest,
     ) -> None:
-        good, bad = _sign(mechanism, signing_request), _sign(mechanism, stranger_request)
+        good, bad = signature_by(mechanism, signing_request), signature_by(mechanism, stranger_request)
         parsed = _parsed(mechanism, requirement)
-        for signatures in ([bad, good], [good, bad], [Signature(good.format, b"rubbish"), *_OF_OTHER_KINDS, bad, good]):
+        for signatures in ([bad, good], [good, bad], [Signature(good.format, b"rubbish"), *OF_OTHER_KINDS, bad, good]):
             verdict = _verdict(parsed, *signatures)
             assert verdict.accepted, verdict.reason
             assert sum(found.accepted for found in verdict.signatures) == 1
@@ -331,7 +325,7 @@ class SignatureMechanismContract:
         def fail() -> Sequence[Signature]:
             raise TransportError("the registry went away")
 
-        image = replace(_untrusted([]), read_signatures=fail)
+        image = replace(untrusted([]), read_signatures=fail)
         assert _refuses(_parsed(mechanism, requirement), image)
 
     def test_several_threads_may_judge_at_once(
@@ -342,69 +336,12 @@ class SignatureMechanismContract:
         stranger_request: SigningRequest,
     ) -> None:
         parsed = _parsed(mechanism, requirement)
-        good, bad = _sign(mechanism, signing_request), _sign(mechanism, stranger_request)
-        images = [_untrusted([good]), _untrusted([bad]), _untrusted([good], name=_OTHER_NAME)] * 4
+        good, bad = signature_by(mechanism, signing_request), signature_by(mechanism, stranger_request)
+        images = [untrusted([good]), untrusted([bad]), untrusted([good], name=_OTHER_NAME)] * 4
         expected = [True, False, not self.binds_identity] * 4
         with ThreadPoolExecutor(_THREADS) as pool:
             verdicts = list(pool.map(parsed.evaluate, images))
         assert [verdict.accepted for verdict in verdicts] == expected
-
-    def test_store_keeps_signatures_or_there_is_none(
-        self, mechanism: SignatureMechanism, signing_request: SigningRequest, store_text: str | None
-    ) -> None:
-        if store_text is None:
-            with pytest.raises(UnsupportedError):
-                mechanism.open_store("x", Context())
-            return
-        reference = _untrusted([]).reference
-        store = mechanism.open_store(store_text, Context())
-        assert tuple(store.read(reference, _IMAGE.digest)) == ()
-        own = _sign(mechanism, signing_request)
-        for signatures in ((own,), (*_OF_OTHER_KINDS, own), (_OF_OTHER_KINDS[0],)):
-            store.write(reference, _IMAGE.digest, signatures)
-            assert tuple(store.read(reference, _IMAGE.digest)) == signatures
-            again = mechanism.open_store(store_text, Context())
-            assert tuple(again.read(reference, _IMAGE.digest)) == signatures
-        assert tuple(store.read(reference, _OTHER_IMAGE.digest)) == ()
-
-    def test_damaged_store_causes_no_error_but_those_of_transship(
-        self, mechanism: SignatureMechanism, signing_request: SigningRequest, store_text: str | None
-    ) -> None:
-        if store_text is not None:
-            for _ in damages(self._filled(mechanism, signing_request, store_text)):
-                result_or_refusal(lambda: _read(mechanism, store_text))
-
-    def test_store_that_is_far_too_big_is_not_held_in_memory(
-        self, mechanism: SignatureMechanism, signing_request: SigningRequest, store_text: str | None
-    ) -> None:
-        if store_text is not None:
-            for path in overgrown(self._filled(mechanism, signing_request, store_text)):
-                with limited_memory(f"of {path}"):
-                    result_or_refusal(lambda: _read(mechanism, store_text))
-
-    def test_store_that_cannot_be_written_keeps_what_it_has(
-        self, mechanism: SignatureMechanism, signing_request: SigningRequest, store_text: str | None
-    ) -> None:
-        if store_text is not None:
-            self._filled(mechanism, signing_request, store_text)
-            before = _read(mechanism, store_text)
-            store, is_written = mechanism.open_store(store_text, Context()), False
-            with limited_file_size(), failing_only_with(TransshipError):
-                store.write(_untrusted([]).reference, _IMAGE.digest, (_BIG_SIGNATURE,))
-                is_written = True
-            assert _read(mechanism, store_text) == ((_BIG_SIGNATURE,) if is_written else before)
-
-    def _filled(self, mechanism: SignatureMechanism, request: SigningRequest, store_text: str) -> Path | None:
-        """A place that signatures were put into, None if it is not a path of this machine."""
-        store = mechanism.open_store(store_text, Context())
-        store.write(_untrusted([]).reference, _IMAGE.digest, (_sign(mechanism, request), *_OF_OTHER_KINDS))
-        return Path(store_text) if os.path.isabs(store_text) and os.path.exists(store_text) else None
-
-
-def _read(mechanism: SignatureMechanism, store_text: str) -> Sequence[Signature]:
-    found = tuple(mechanism.open_store(store_text, Context()).read(_untrusted([]).reference, _IMAGE.digest))
-    assert all(isinstance(each, Signature) for each in found)
-    return found
 
 
 def _parsed(mechanism: SignatureMechanism, requirement: Mapping[str, Any]) -> Requirement:
@@ -412,22 +349,8 @@ def _parsed(mechanism: SignatureMechanism, requirement: Mapping[str, Any]) -> Re
     return mechanism.parse_requirement(requirement["type"], members)
 
 
-def _sign(
-    mechanism: SignatureMechanism, request: SigningRequest, *, image: Image = _IMAGE, name: str = _NAME
-) -> Signature:
-    with contextlib.closing(mechanism.open_signer(request)) as signer:
-        return signer.sign(image.manifest, image.digest, DockerReference.parse(name))
-
-
-def _untrusted(signatures: Sequence[Signature], *, name: str | None = _NAME) -> UntrustedImage:
-    """The image of the contract, as a place with this name offers it."""
-    named = DockerReference.parse(name) if name else None
-    reference = Reference(transport="docker" if named else "dir", text=f"//{name}" if named else "folder", named=named)
-    return UntrustedImage(reference, _IMAGE.manifest, _IMAGE.media_type, lambda: signatures)
-
-
 def _verdict(requirement: Requirement, *signatures: Signature) -> RequirementVerdict:
-    return requirement.evaluate(_untrusted(signatures))
+    return requirement.evaluate(untrusted(signatures))
 
 
 def _decided(requirement: Requirement, image: UntrustedImage) -> RequirementVerdict | None:
@@ -447,7 +370,7 @@ def _refuses(requirement: Requirement, image: UntrustedImage) -> bool:
 
 
 def _refusal(requirement: Requirement, *signatures: Signature) -> bool:
-    return _refuses(requirement, _untrusted(signatures))
+    return _refuses(requirement, untrusted(signatures))
 
 
 def _files_in(value: object) -> list[str]:
