@@ -103,14 +103,15 @@ class ScopeTests(TransportSteps):
 
 def _other_names(path: Path, links: Path) -> Iterator[str]:
     """The same file or folder, as a path that is written differently."""
-    (links / "folder").symlink_to(path.parent)
-    (links / path.name).symlink_to(path)
+    parent, itself = links / "parent", links / f"itself{path.suffix}"
+    parent.symlink_to(path.parent)
+    itself.symlink_to(path)
     yield path.name
     yield f"{path.parent}/./{path.name}"
     yield f"{path.parent}//{path.name}"
     yield f"{path.parent}/../{path.parent.name}/{path.name}"
-    yield str(links / "folder" / path.name)
-    yield str(links / path.name)
+    yield str(parent / path.name)
+    yield str(itself)
 
 
 def _changed_part(text: str, other: str, path: Path) -> str:
