@@ -240,6 +240,16 @@ class TestMemory:
         assert [tags(), tags("v"), tags("w1")] == [["v1", "v2", "w1"], ["v1", "v2"], ["w1"]]
         assert len(listings(registry)) == 1
 
+    def test_what_is_remembered_needs_nothing_that_speaks_with_registries(self, registry, tags):
+        tags()
+        words = ["zsh", "inspect", "--tls-verify=false", f"docker://{registry.host}/app:w"]
+        code = (
+            "import sys; from transship.cli.candidates import answer; answer(sys.argv[1:]); "
+            "print('httpx' in sys.modules, 'transship_docker.client' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == [f"docker://{registry.host}/app:w1", "False False"]
+
     def test_it_is_asked_again_for_what_nothing_fits_of_that_is_remembered(self, registry, tags):
         tags()
         registry.put_image("app", "x1", oci_image())
