@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -287,6 +288,13 @@ class TestMemory:
         assert tags() != before
 
     @pytest.mark.uses("oci")
+    def test_whoever_logs_out_is_not_told_what_was_seen_before(self, registry, tags, run, home):
+        tags()
+        (home / "auth.json").write_text(json.dumps({"auths": {registry.host: {"auth": "YTpi"}}}))
+        assert run("logout", "--authfile", str(home / "auth.json"), registry.host, policy=True).code == 0
+        tags()
+        assert len(listings(registry)) == 2
+
     def test_commands_that_change_nothing_let_them_be(self, place, registry, tags, run):
         tags()
         assert run("inspect", "oci:layout:v1").code == 0

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from transship.plugin.context import Context
     from transship.policy.document import Policy
 
-_CHANGING = ("copy", "sync", "delete")
+_CHANGING = ("copy", "sync", "delete", "login", "logout")  # the tags that there are, or that the user sees
 _ROOT_FLAGS = (("-h, --help", "show this, or after a command its own flags"), ("-v, --version", "show the version"))
 _SUMMARY = "Various operations with container images and container image registries"
 EXIT_FAILURE, EXIT_NOT_FOUND, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
