@@ -41,6 +41,10 @@ class Environment:
             for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
                 if not (self.site / top).exists():
                     (self.site / top).symlink_to(Path(str(distribution.locate_file(top))))
+            for file in distribution.files or ():
+                program = Path(str(distribution.locate_file(file)))
+                if program.parent.name == "bin" and not program.read_bytes().startswith(b"#!"):
+                    (self._python.parent / program.name).symlink_to(program)  # a script would run elsewhere
 
     def link_needs(self, name: str) -> None:
         """Let what a distribution of this interpreter needs be found, and not the distribution."""

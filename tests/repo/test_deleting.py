@@ -26,8 +26,8 @@ COMMON = ("", "dir", "oci")
 OF_REPOSITORY = ["tests/repo/test_distributions.py", "tests/repo/test_security_page.py"]
 LISTS = ("pyproject.toml", "requirements.txt", "tox.ini")
 NEEDED_BY = {"oci": ["oci-archive"]}  # the one plugin that is made of another goes with it
-TOOLS = ["pytest", "pytest-timeout", "hypothesis", "hatchling", "trustme", "tqdm", "google-re2", "PyYAML", "ruff"]
-MORE_TOOLS = ["moto[server]", "paramiko", "s3fs"]
+TOOLS = ["pytest", "pytest-timeout", "hypothesis", "hatchling", "trustme", "tqdm", "google-re2", "PyYAML"]
+MORE_TOOLS = ["moto[server]", "paramiko", "s3fs", "ruff", "mypy"]
 
 
 class Copies:
