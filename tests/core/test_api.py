@@ -23,8 +23,6 @@ from transship.policy.requirements import AcceptAnything, Reject
 from transship.testing.images import oci_image, oci_index
 from transship.testing.writers import write_oci_layout
 
-pytestmark = pytest.mark.uses("oci")
-
 
 @pytest.fixture
 def layout(tmp_path, monkeypatch):
@@ -42,6 +40,7 @@ def test_every_function_of_the_door_is_promised():
     assert {name for name in functions if not name.startswith("_")} <= set(api.__all__)
 
 
+@pytest.mark.uses("oci")
 def test_image_is_copied_inspected_listed_and_deleted(layout, capsys):
     result = copy("oci:layout:v1", "oci:target:new", insecure_policy=True)
     assert result.digest == oci_image().digest
@@ -57,19 +56,20 @@ def test_image_is_copied_inspected_listed_and_deleted(layout, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.uses("oci")
 def test_platform_of_an_index_is_asked_for(layout):
     found = inspect("oci:layout:index", platform=PlatformRequest("linux", "arm64", ""))
     assert found.config == oci_index().instances[1].config
     assert found.digest() == oci_index().digest
 
 
-@pytest.mark.uses("dir")
+@pytest.mark.uses("dir", "oci")
 def test_results_come_in_the_order_of_the_destinations(layout):
     results = copy_to_all("oci:layout:v1", ["dir:a", "oci:b:x", "dir:c"], policy=ACCEPT_ALL)
     assert [result.destination.partition(":")[2][:1] for result in results] == ["a", "b", "c"]
 
 
-@pytest.mark.uses("dir")
+@pytest.mark.uses("dir", "oci")
 @pytest.mark.parametrize(
     ("policy", "error"),
     [
@@ -84,7 +84,7 @@ def test_policy_is_asked(layout, policy, error):
     assert not (layout / "target").exists()
 
 
-@pytest.mark.uses("dir", "docker-archive")
+@pytest.mark.uses("dir", "docker-archive", "oci")
 @pytest.mark.parametrize(
     ("action", "error"),
     [
@@ -106,7 +106,7 @@ def test_failures_are_errors_of_transship(layout, action, error):
         action()
 
 
-@pytest.mark.uses("dir")
+@pytest.mark.uses("dir", "oci")
 @pytest.mark.parametrize("options", [{"nonsense": "x"}, {"link": "maybe"}])
 def test_options_that_a_transport_does_not_have_are_refused(layout, options):
     manager = PluginManager()
@@ -115,6 +115,7 @@ def test_options_that_a_transport_does_not_have_are_refused(layout, options):
         copy("oci:layout:v1", "dir:x", insecure_policy=True, destination_context=context, manager=manager)
 
 
+@pytest.mark.uses("oci")
 def test_many_threads_may_copy_at_once(layout):
     manager = PluginManager()
     start = threading.Barrier(6)
