@@ -16,8 +16,11 @@ HERE = {path.parent.name for path in ROOT.glob("plugins/*/*/pyproject.toml")}
 DEFAULT = {"dir", "docker", "docker-archive", "gzip", "oci", "oci-archive", "openpgp", "sigstore", "zstd"}
 NEEDS = {"oci-archive": {"oci"}}  # the one plugin that is made of another
 OF_PLUGINS = ROOT / "tests" / "plugins"
-OF_THE_WHOLE_PROGRAM = [ROOT / "tests" / name for name in ("docs", "fuzz", "interop")]
-"""What is tested there is all that is installed by default: by hand-written pages, by fuzzers, and against others."""
+OF_THE_WHOLE_PROGRAM = {
+    ROOT / "tests" / "docs": DEFAULT,
+    ROOT / "tests" / "interop": DEFAULT - {"openpgp", "sigstore"},
+}
+"""What is tested there is what is installed by default: by hand-written pages, and against others."""
 
 _SEAL = Path(__file__).parents[1] / "docs" / "examples" / "transship-seal" / "src" / "transship_seal" / "__init__.py"
 
@@ -42,7 +45,7 @@ def pytest_addoption(parser):
 
 def pytest_ignore_collect(collection_path):
     """Leave out whole folders whose files may import what was deleted; None leaves the decision to others."""
-    return True if collection_path in OF_THE_WHOLE_PROGRAM and not DEFAULT <= HERE else None
+    return None if OF_THE_WHOLE_PROGRAM.get(collection_path, HERE) <= HERE else True
 
 
 def pytest_collection_modifyitems(config, items):
@@ -68,6 +71,6 @@ def used_by(item: pytest.Item) -> set[str]:
     used = {name for marker in item.iter_markers("uses") for name in marker.args}
     if item.path.is_relative_to(OF_PLUGINS):
         used.add(item.path.relative_to(OF_PLUGINS).parts[1])
-    if any(item.path.is_relative_to(folder) for folder in OF_THE_WHOLE_PROGRAM):
-        used |= DEFAULT
+    for folder, plugins in OF_THE_WHOLE_PROGRAM.items():
+        used |= plugins if item.path.is_relative_to(folder) else set()
     return used.union(*(NEEDS.get(name, set()) for name in used))

@@ -17,7 +17,7 @@ from registries import docker_registry
 from transship.testing.images import oci_image, oci_index, schema2_image
 from transship.testing.writers import write_dir, write_oci_layout
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.uses("openpgp")]
 
 TRANSSHIP = (sys.executable, "-m", "transship")
 SKOPEO = (peers.SKOPEO,)
