@@ -12,7 +12,7 @@ from transship.errors import ContentMismatchError, UnsupportedError
 from transship.plugin.blob import Buffer
 from transship.plugin.compression import Compression, MemberDecoder, decompress_members
 
-BLOCK_SIZE = 1 << 20
+BLOCK_SIZE = 2 << 20
 
 _DEFAULT_LEVEL = -1
 _FASTEST_LEVEL = 1
@@ -20,7 +20,7 @@ _ISAL_LEVEL = 1
 _GZIP_FORMAT = 31  # the number that zlib gave it
 _LIBRARY_LEVELS = {
     -2: (1, 1),
-    -1: (1, 3),
+    -1: (1, 2),
     0: (0, 0),
     2: (1, 1),
     3: (2, 4),
@@ -37,7 +37,7 @@ On layers of usual content each makes less than klauspost's gzip, which containe
 Well-shrinking blocks (source code, say) gain much from a higher level and cost little time. Level 1 is ISA-L's: as
 fast again as libdeflate's, and still less than klauspost's, but its bytes may differ from processor to processor.
 """
-_SAMPLE_SIZE = 32 << 10
+_SAMPLE_SIZE = 8 << 10
 _SAMPLE_LEVEL = 1
 _SHRINKS_WELL = 0.4
 
