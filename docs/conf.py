@@ -18,8 +18,13 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "README"
 exclude_patterns = ["changelog", "examples"]
 nitpicky = True
-# Of the names in signatures those of other projects are described elsewhere, private ones nowhere.
-nitpick_ignore_regex = [("py:.*", r"(?!transship\.)(\w+\.|_Hash$|Path$).*"), ("py:.*", r"transship\..*\._\w+")]
+# Of the names in signatures those of other projects are described elsewhere, private ones and the parts that a contract
+# is put together from nowhere.
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!transship\.)(\w+\.|_Hash$|Path$).*"),
+    ("py:.*", r"transship\..*\._\w+"),
+    ("py:class", r"transship\.testing\.contracts\.\w+\.\w+Tests"),
+]
 
 autodoc_default_options = {"show-inheritance": True}
 autodoc_member_order = "bysource"
