@@ -287,7 +287,6 @@ class TestMemory:
         assert run(*[word.format(image=f"docker://{registry.host}/app") for word in command], policy=True).code == 0
         assert tags() != before
 
-    @pytest.mark.uses("oci")
     def test_whoever_logs_out_is_not_told_what_was_seen_before(self, registry, tags, run, home):
         tags()
         (home / "auth.json").write_text(json.dumps({"auths": {registry.host: {"auth": "YTpi"}}}))
@@ -295,6 +294,7 @@ class TestMemory:
         tags()
         assert len(listings(registry)) == 2
 
+    @pytest.mark.uses("oci")
     def test_commands_that_change_nothing_let_them_be(self, place, registry, tags, run):
         tags()
         assert run("inspect", "oci:layout:v1").code == 0
