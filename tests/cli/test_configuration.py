@@ -122,6 +122,7 @@ def test_log_lines_can_be_json_by_default(run, write):
         ("[global]\ndebug = false\nlog-level = 'loud'\n", 3, "warn"),
         ("[copy]\nformat = 'v3'\n", 2, "v2s2"),
         ("[copy]\nprogress = 'loud'\n", 2, "plain"),
+        ('[copy]\nsrc-cert-dir = "a\\u0000b"\n', 2, "zero"),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_line(run, write, text, line, hint):

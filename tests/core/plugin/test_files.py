@@ -262,6 +262,12 @@ class TestSettings:
             (tmp_path / "file").write_bytes(data)
             assert read_settings(str(tmp_path / "file"), 100, is_named=True) == data
 
+    @pytest.mark.parametrize("is_named", [False, True])
+    @pytest.mark.parametrize("path", ["a\0b", "\ud800"])
+    def test_what_no_file_can_be_called_is_as_any_trouble_with_a_file(self, path, is_named):
+        with pytest.raises(OSError, match="name"):
+            read_settings(path, 100, is_named=is_named)
+
     def test_what_was_not_named_is_never_waited_for(self, tmp_path, pipe):
         os.mkfifo(tmp_path / "pipe")
         for path in (str(tmp_path / "pipe"), pipe(b"data"), "/dev/zero", str(tmp_path)):

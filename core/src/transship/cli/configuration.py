@@ -107,7 +107,10 @@ class Configuration:
         members = value if isinstance(value, list) else [value]
         if not all(isinstance(member, (str, int)) for member in members):
             raise self._error(table, name, "a value is text, a whole number, true, false, or a list of such")
-        return [str(member).lower() if isinstance(member, bool) else str(member) for member in members]
+        texts = [str(member).lower() if isinstance(member, bool) else str(member) for member in members]
+        if any("\0" in text for text in texts):
+            raise self._error(table, name, "a value has no zero bytes, as on the command line")
+        return texts
 
     def _error(self, table: str, name: str, why: str) -> UsageError:
         return UsageError(f"{self._path}:{self._line(table, name)}: {name or f'[{table}]'}: {why}")

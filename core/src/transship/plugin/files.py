@@ -34,8 +34,8 @@ def open_regular(path: str | os.PathLike[str], *, within: str | os.PathLike[str]
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except ValueError:  # a zero byte, or what no encoding has
-        raise OSError(errno.EINVAL, "No file can have this name", os.fspath(path)) from None
+    except ValueError:
+        raise _no_name(path) from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise TransportError(f"{os.fspath(path)}: not a regular file")
@@ -86,7 +86,10 @@ def read_settings(path: str, limit: int, *, is_named: bool) -> bytes:
     waited for: it must be a regular file, or the null device, which says nothing.
     Raises ``OSError`` as ``open`` does.
     """
-    status = os.stat(path)
+    try:
+        status = os.stat(path)
+    except ValueError:
+        raise _no_name(path) from None
     if stat.S_ISREG(status.st_mode) or not (is_named or _is_null_device(status)):
         return read_regular(path, limit)
     with _PIPES:
@@ -105,6 +108,11 @@ def _read_once(path: str, size: int, device: int, inode: int) -> bytes:
 def _is_null_device(status: os.stat_result) -> bool:
     """Whether this is the null device, under whatever name: files are masked with it."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.stat(os.devnull).st_rdev
+
+
+def _no_name(path: str | os.PathLike[str]) -> OSError:
+    """For a zero byte, or what no encoding has."""
+    return OSError(errno.EINVAL, "No file can have this name", os.fspath(path))
 
 
 def _too_long(path: str | os.PathLike[str], limit: int) -> TransportError:
