@@ -98,6 +98,17 @@ def test_a_file_that_is_masked_says_nothing(home, place):
     READERS[place]()
 
 
+@pytest.mark.parametrize("place", [".config/containers/registries.conf", ".config/containers/registries.d"])
+def test_a_link_to_nowhere_does_not_hide_what_the_machine_says(home, place):
+    """Nobody knows what it was to say, such as what is blocked."""
+    prepare(home / place).symlink_to(home / "nowhere")
+    load = Registries.load if place.endswith("conf") else SignatureStorage.load
+    with pytest.raises(TransshipError, match="registries"):
+        load()
+    (home / place).unlink()
+    load()
+
+
 def test_what_a_pipe_says_counts_each_time_that_it_is_asked(home):
     reading, writing = os.pipe()
     os.write(writing, f'[[registry]]\nlocation = "{HOST}"\nblocked = true\n'.encode())

@@ -113,7 +113,7 @@ class Registries:
         try:
             settings.add(_parse(read_file(file, is_named=bool(path))))
         except FileNotFoundError as error:
-            if path:
+            if path or os.path.lexists(file):  # what a link to nowhere meant to say is not known
                 raise TransportError(f'loading registries configuration "{file}": {reason(error)}') from None
         except (OSError, TransportError) as error:
             what = reason(error) if isinstance(error, OSError) else error

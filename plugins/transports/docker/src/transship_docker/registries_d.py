@@ -92,9 +92,9 @@ def _builtin_store() -> str:
 def _files(folder: str) -> list[str]:
     try:
         return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".yaml")]
-    except FileNotFoundError:
-        return []
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not os.path.islink(folder):  # a link to nowhere meant something
+            return []
         raise TransportError(reason(error)) from error
 
 
