@@ -380,6 +380,25 @@ def test_no_temporary_file_is_named_where_none_can_be_made():
         CredentialStore(CredentialFile("/proc/auth.json")).store("a.example", "me", "x")
 
 
+def test_a_pipe_is_never_replaced_by_a_file(tmp_path):
+    path = tmp_path / "auth.json"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(b"{}",))
+    writer.start()
+    with pytest.raises(TransportError, match="regular file"):
+        CredentialStore(CredentialFile(str(path), is_named=True)).store("a.example", "me", "x")
+    writer.join()
+    assert path.is_fifo()
+
+
+def test_the_name_of_an_open_file_is_never_replaced_by_a_file(authfile):
+    """Whoever may write to /dev would else put a file in the place of /dev/stdin."""
+    authfile.write_text("{}")
+    with open(authfile) as file, pytest.raises(TransportError, match="regular file"):
+        CredentialStore(CredentialFile(f"/proc/self/fd/{file.fileno()}", is_named=True)).store("a.example", "me", "x")
+    assert authfile.read_text() == "{}"
+
+
 def test_helpers_store_and_forget_instead_of_the_file(authfile, make_helper):
     kept = make_helper("x")
     authfile.write_text('{"credHelpers": {"a.example": "x"}}')

@@ -93,8 +93,10 @@ class CredentialFile(NamedTuple):
         """Let the file have these members, readable for the user alone. Call it while ``locked``."""
         import json
 
-        from transship.plugin.files import write_file
+        from transship.plugin.files import names_open_file, write_file
 
+        if os.path.exists(self.path) and (names_open_file(self.path) or not os.path.isfile(self.path)):
+            raise TransportError(f"writing {self.path}: only a regular file can be replaced")
         text = json.dumps(document, indent="\t", ensure_ascii=False)
         write_file(self.path, text.encode("utf-8", "replace"), mode=0o600)
 
