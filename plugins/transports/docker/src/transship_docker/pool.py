@@ -10,7 +10,7 @@ from transship_docker.addresses import Origin
 from transship_docker.http import httpx
 
 IDLE_LIMIT = 32
-"""How many connections of one kind are kept when nobody uses them."""
+"""How many connections are kept when nobody uses them, wherever they lead."""
 
 
 class Route(NamedTuple):
@@ -31,7 +31,7 @@ class Pool:
     def __init__(self, make: Callable[[Route], httpx.HTTPTransport]) -> None:
         self._make = make
         self._lock = threading.Lock()
-        self._idle: dict[Route, list[httpx.HTTPTransport]] = {}
+        self._idle: dict[httpx.HTTPTransport, Route] = {}  # the one that is idle for the longest time is the first
         self._lent: set[httpx.HTTPTransport] = set()
 
     def send(self, request: httpx.Request, route: Route) -> httpx.Response:
@@ -49,7 +49,7 @@ class Pool:
     def close(self) -> None:
         """Close all connections, those in use too. May be called more than once."""
         with self._lock:
-            transports = {*self._lent, *(each for idle in self._idle.values() for each in idle)}
+            transports = [*self._lent, *self._idle]
             self._idle.clear()
             self._lent.clear()
         for transport in transports:
@@ -57,8 +57,9 @@ class Pool:
 
     def _take(self, route: Route) -> httpx.HTTPTransport:
         with self._lock:
-            idle = self._idle.get(route)
-            transport = idle.pop() if idle else self._make(route)
+            fitting = (transport for transport, where in reversed(self._idle.items()) if where == route)
+            transport = next(fitting, None) or self._make(route)
+            self._idle.pop(transport, None)
             self._lent.add(transport)
             return transport
 
@@ -67,9 +68,12 @@ class Pool:
             if transport not in self._lent:  # everything was closed meanwhile
                 return
             self._lent.remove(transport)
-            idle = self._idle.setdefault(route, [])
-            idle.append(transport)
-            surplus = idle.pop(0) if len(idle) > IDLE_LIMIT else None
+            if not transport._pool.connections:  # its connection was closed: an open one should be taken before it
+                return
+            self._idle[transport] = route
+            surplus = next(iter(self._idle)) if len(self._idle) > IDLE_LIMIT else None
+            if surplus is not None:
+                del self._idle[surplus]
         if surplus is not None:
             surplus.close()
 

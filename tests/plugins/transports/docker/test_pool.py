@@ -1,0 +1,125 @@
+"""Connections that are kept, and taken again."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+
+import pytest
+
+from transship.plugin.cancellation import Cancellation
+from transship_docker.network import Network
+from transship_docker.pool import IDLE_LIMIT
+from transship_docker.responses import read_body
+
+
+class Server:
+    """Answers each request at any loopback address, /close as the last one of its connection.
+
+    ``accepted`` is how many connections were made, ``open`` how many there are.
+    """
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.open = 0
+        self._changed = threading.Condition()
+        self._socket = socket.create_server(("0.0.0.0", 0))  # noqa: S104 - all of 127.0.0.0/8 are this machine
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def wait_for(self, count: int) -> bool:
+        """Whether soon only ``count`` connections are open."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.open == count, 5)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client = self._socket.accept()[0]
+                with self._changed:
+                    self.accepted += 1
+                    self.open += 1
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client, client.makefile("rb") as lines:
+            closing = b""
+            for line in lines:
+                if b" /close " in line:
+                    closing = b"Connection: close\r\n"
+                if line == b"\r\n":
+                    client.sendall(b"HTTP/1.1 200 OK\r\n%bContent-Length: 2\r\n\r\nok" % closing)
+                    if closing:
+                        break
+        with self._changed:
+            self.open -= 1
+            self._changed.notify_all()
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def network():
+    network = Network(ssl.create_default_context(), Cancellation(), "tests", insecure=True)
+    yield network
+    network.close()
+
+
+def ask(network, server, path="/", host="127.0.0.1"):
+    return network.send("GET", f"http://{host}:{server.port}{path}")
+
+
+def test_what_was_read_to_its_end_is_taken_again(network, server):
+    for _ in range(3):
+        assert read_body(ask(network, server), 10) == b"ok"
+    assert server.accepted == 1
+
+
+def test_each_request_that_is_under_way_has_a_connection_of_its_own(network, server):
+    answers = [ask(network, server) for _ in range(3)]
+    assert [read_body(answer, 10) for answer in reversed(answers)] == [b"ok"] * 3
+    assert server.accepted == 3
+
+
+def test_only_so_many_are_kept_of_those_that_were_in_use_together(network, server):
+    for answer in [ask(network, server) for _ in range(IDLE_LIMIT + 5)]:
+        read_body(answer, 10)
+    assert server.wait_for(IDLE_LIMIT)
+
+
+def test_only_so_many_are_kept_wherever_they_lead(network, server):
+    for number in range(1, IDLE_LIMIT + 6):
+        read_body(ask(network, server, host=f"127.0.0.{number}"), 10)
+    assert server.wait_for(IDLE_LIMIT)
+    read_body(ask(network, server, host=f"127.0.0.{number}"), 10)
+    assert server.accepted == IDLE_LIMIT + 5  # those used last are kept
+
+
+def test_an_open_one_is_taken_before_a_new_one_is_made(network, server):
+    kept, closed = ask(network, server), ask(network, server, "/close")
+    read_body(kept, 10)
+    read_body(closed, 10)
+    read_body(ask(network, server), 10)
+    assert server.accepted == 2
+
+
+def test_all_are_closed_with_the_network(network, server):
+    read_body(ask(network, server), 10)
+    under_way = ask(network, server), ask(network, server)
+    network.close()
+    assert server.wait_for(0)
+    for answer in under_way:
+        answer.close()
+    network.close()
