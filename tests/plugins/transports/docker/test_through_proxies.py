@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import socket
 import ssl
@@ -16,6 +17,7 @@ from transship.errors import TransportError
 from transship.image.reference import DockerReference
 from transship.testing.images import oci_image
 from transship.testing.registry import Fault
+from transship_docker import network
 from transship_docker.access import RegistryAccess
 from transship_docker.errors import NetworkError
 
@@ -273,6 +275,20 @@ class TestHttps:
         assert read("registry.invalid", tls_verify="true") == IMAGE.manifest
         assert proxy.wanted[0].startswith("CONNECT registry.invalid:443 ")
         assert base64.b64encode(b"u:secret").decode() in proxy.wanted[0]
+
+    def test_what_the_machine_trusts_is_read_once(self, proxy, make_context, monkeypatch, tmp_path):
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        read_how_often = itertools.count()
+        real = network.system_tls_context
+        monkeypatch.setattr(network, "system_tls_context", lambda: (next(read_how_often), real())[1])
+        registry = DockerReference("registry.invalid", "library/app")
+        client = RegistryAccess.load(make_context(tls_verify="true")).client(registry, "pull")
+        with contextlib.closing(client), contextlib.ExitStack() as under_way:
+            for _ in range(3):
+                answer = client.open("GET", "/v2/library/app/manifests/v1", headers={"Accept": "*/*"})
+                under_way.enter_context(contextlib.closing(answer))
+            assert len(proxy.wanted) == 3
+        assert next(read_how_often) == 1
 
     @pytest.mark.parametrize("verify", ["true", "false"])
     def test_whatever_the_registry_is_worth_it_gets_nothing_without_that(self, proxy, read, verify):

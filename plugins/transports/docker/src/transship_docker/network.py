@@ -176,10 +176,13 @@ class Network:
         transport._pool._network_backend = Backend(self._cancellation, public_only=route.public_only, socks=socks)
         return transport
 
-    @staticmethod
-    def _http_proxy(url: str) -> httpx.Proxy:
+    def _http_proxy(self, url: str) -> httpx.Proxy:
+        return httpx.Proxy(url, ssl_context=self._proxy_tls if url.startswith("https:") else None)
+
+    @functools.cached_property
+    def _proxy_tls(self) -> ssl.SSLContext:
         # Its certificate is verified, whatever the registry's is worth: it may get a password.
-        return httpx.Proxy(url, ssl_context=system_tls_context() if url.startswith("https:") else None)
+        return system_tls_context()
 
 
 class _NoBody(httpx.SyncByteStream):
