@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 
@@ -14,9 +15,18 @@ from transship_docker.network import Network
 from transship_docker.pool import IDLE_LIMIT
 from transship_docker.responses import read_body
 
+ANSWERS = {
+    b"/": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    b"/close": b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+    b"/moved": b"HTTP/1.1 307 Moved\r\nLocation: /\r\nContent-Length: 5\r\n\r\nmoved",
+    b"/stuck": b"HTTP/1.1 307 Moved\r\nLocation: /\r\nContent-Length: 5\r\n\r\n",
+}
+
 
 class Server:
     """Answers each request at any loopback address, /close as the last one of its connection.
+
+    /moved leads to /; so does /stuck, but its body never comes.
 
     ``accepted`` is how many connections were made, ``open`` how many there are.
     """
@@ -50,14 +60,12 @@ class Server:
 
     def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError), client, client.makefile("rb") as lines:
-            closing = b""
-            for line in lines:
-                if b" /close " in line:
-                    closing = b"Connection: close\r\n"
-                if line == b"\r\n":
-                    client.sendall(b"HTTP/1.1 200 OK\r\n%bContent-Length: 2\r\n\r\nok" % closing)
-                    if closing:
-                        break
+            while request := lines.readline():
+                while lines.readline().strip():
+                    pass
+                client.sendall(ANSWERS[request.split()[1]])
+                if request.split()[1] == b"/close":
+                    break
         with self._changed:
             self.open -= 1
             self._changed.notify_all()
@@ -112,6 +120,20 @@ def test_an_open_one_is_taken_before_a_new_one_is_made(network, server):
     read_body(kept, 10)
     read_body(closed, 10)
     read_body(ask(network, server), 10)
+    assert server.accepted == 2
+
+
+def test_one_that_led_elsewhere_in_some_words_is_taken_again(network, server):
+    for _ in range(3):
+        assert read_body(ask(network, server, "/moved"), 10) == b"ok"
+    assert server.accepted == 1
+
+
+def test_nobody_waits_long_for_words_that_are_not_needed(network, server, monkeypatch):
+    monkeypatch.setattr("transship_docker.network._SHORT_TIMEOUT", 0.1)
+    start = time.monotonic()
+    assert read_body(ask(network, server, "/stuck"), 10) == b"ok"
+    assert time.monotonic() - start < 5
     assert server.accepted == 2
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import ssl
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from urllib.parse import urljoin, urlsplit
 
 from transship.plugin.cancellation import Cancellation
@@ -22,6 +24,8 @@ from transship_docker.socks import SocksProxy
 
 _IDLE_TIMEOUT = 90.0
 _BIG_PIECE = 1 << 20
+_SHORT = 4 << 10
+_SHORT_TIMEOUT = 1.0
 _REDIRECTS = 10
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _SAME_METHOD_STATUSES = (307, 308)
@@ -82,7 +86,7 @@ class Network:
             target = self._redirect_target(response, method, content)
             if not target or (same_host_only and not _is_same_service(target, url, content)):
                 return response
-            response.close()
+            _dismiss(response)
             if origin_of(target) != origin_of(url):
                 authorization = ""
             if origin_of(url)[0] == "https" and origin_of(target)[0] != "https" and not self._insecure:
@@ -197,6 +201,16 @@ _NO_BODY = _NoBody()
 def _checked(host: bytes, lines: tuple[tuple[str, str], ...]) -> httpx.Headers:
     """Header lines that are sent often: httpx looks at each character of them."""
     return httpx.Headers([("Host", host.decode()), *lines])
+
+
+def _dismiss(response: httpx.Response) -> None:
+    """Close an answer. If its body is short it is read before, so that the connection can be used again."""
+    length = response.headers.get("content-length", "")
+    with closing(response), suppress(httpx.HTTPError, OSError):
+        if length.isdecimal() and int(length) <= _SHORT:
+            end_body_at(response, time.monotonic() + _SHORT_TIMEOUT)
+            for _ in response.iter_raw():
+                pass
 
 
 def end_body_at(response: httpx.Response, moment: float) -> None:
