@@ -28,6 +28,17 @@ def test_default_places_are_the_usual_ones(monkeypatch):
     assert default_paths() == ("/home/me/.config/containers/policy.json", "/etc/containers/policy.json")
 
 
+def test_no_folder_that_lies_here_is_the_home_of_who_has_none(monkeypatch, tmp_path):
+    """Who has a number and no name, as in some containers, is not trusted for by whoever wrote the current folder."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "~" / ".config" / "containers" / "policy.json"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(ACCEPTING)
+    assert default_paths()[0] == "/.config/containers/policy.json"
+
+
 @pytest.mark.parametrize("path", [None, ""])
 def test_users_policy_is_used_alone(places, path):
     user, system = places

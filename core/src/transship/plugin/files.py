@@ -119,6 +119,12 @@ def _too_long(path: str | os.PathLike[str], limit: int) -> TransportError:
     return TransportError(f"{os.fspath(path)}: exceeded maximum allowed size of {limit} bytes")
 
 
+def home_folder() -> str:
+    """The user's home folder, ``/`` where nobody knows one: a folder ``~`` in the current one is never meant."""
+    folder = os.path.expanduser("~")
+    return "/" if folder == "~" else folder
+
+
 class TemporaryFile:
     """A new file under a temporary dot name. ``file`` is unbuffered, open for reading and writing."""
 

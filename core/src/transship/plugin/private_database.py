@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
+from transship.plugin.files import home_folder
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -20,7 +22,7 @@ _BUSY_SECONDS = 3.0
 def cache_file(name: str) -> str:
     """Where a file is kept that remembers something from one run to the next; it need not be there."""
     folder = os.environ.get("XDG_CACHE_HOME", "")
-    return os.path.join(folder if os.path.isabs(folder) else os.path.expanduser("~/.cache"), "transship", name)
+    return os.path.join(folder if os.path.isabs(folder) else os.path.join(home_folder(), ".cache"), "transship", name)
 
 
 class PrivateDatabase:

@@ -7,13 +7,13 @@ import os
 from transship.discovery import PluginManager
 from transship.errors import PolicyError, TransportError
 from transship.image.strict_json import METADATA_LIMIT
-from transship.plugin.files import read_settings
+from transship.plugin.files import home_folder, read_settings
 from transship.policy.document import Policy, parse_policy
 
 
 def default_paths() -> tuple[str, str]:
     """The user's policy file and the system's; the first that exists is used alone."""
-    return os.path.expanduser("~/.config/containers/policy.json"), "/etc/containers/policy.json"
+    return os.path.join(home_folder(), ".config/containers/policy.json"), "/etc/containers/policy.json"
 
 
 def load_policy(path: str | None = None, manager: PluginManager | None = None) -> Policy:

@@ -7,7 +7,7 @@ import sys
 from typing import Any, NoReturn
 
 from transship.errors import TransportError
-from transship.plugin.files import read_settings
+from transship.plugin.files import home_folder, read_settings
 
 LIMIT = 1 << 20
 """No configuration file has more bytes."""
@@ -19,7 +19,7 @@ _ODD_VALUES = (ValueError, ArithmeticError, LookupError, TypeError, AttributeErr
 
 def per_user(name: str) -> str:
     """The path of ``name`` among the user's own configuration."""
-    return os.path.join(home(), ".config", "containers", name)
+    return os.path.join(home_folder(), ".config", "containers", name)
 
 
 def system_wide(name: str) -> str:
@@ -30,11 +30,6 @@ def system_wide(name: str) -> str:
 def system_folder() -> str:
     """``/etc``, or what stands for it."""
     return "/usr/local/etc" if sys.platform.startswith("freebsd") else "/etc"
-
-
-def home() -> str:
-    """The user's home folder."""
-    return os.environ.get("HOME") or os.path.expanduser("~")
 
 
 def user_id() -> int:

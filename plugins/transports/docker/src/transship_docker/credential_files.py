@@ -12,7 +12,8 @@ from transship.errors import TransportError, TransshipError
 from transship.image.strict_json import load_json_object
 from transship.plugin.cancellation import Cancellation
 from transship.plugin.credentials import Credentials
-from transship_docker.configuration import home, read_file, reason, user_id
+from transship.plugin.files import home_folder
+from transship_docker.configuration import read_file, reason, user_id
 from transship_docker.credential_helpers import CredentialHelper, MissingHelperError
 from transship_docker.registries import AUTH_FILES
 
@@ -150,19 +151,19 @@ class CredentialFile(NamedTuple):
 
 def default_files() -> list[CredentialFile]:
     """The user's files in the order in which they are read."""
-    configuration = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home(), ".config")
-    docker = os.environ.get("DOCKER_CONFIG") or os.path.join(home(), ".docker")
+    configuration = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home_folder(), ".config")
+    docker = os.environ.get("DOCKER_CONFIG") or os.path.join(home_folder(), ".docker")
     return [
         CredentialFile(_runtime_path()),
         CredentialFile(os.path.join(configuration, "containers", "auth.json")),
         CredentialFile(os.path.join(docker, "config.json"), is_docker=True),
-        CredentialFile(os.path.join(home(), ".dockercfg"), is_old=True),
+        CredentialFile(os.path.join(home_folder(), ".dockercfg"), is_old=True),
     ]
 
 
 def _runtime_path() -> str:
     if sys.platform in ("darwin", "win32"):
-        return os.path.join(home(), ".config", "containers", "auth.json")
+        return os.path.join(home_folder(), ".config", "containers", "auth.json")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     folder = os.path.join(runtime, "containers") if runtime else f"/run/containers/{user_id()}"
     return os.path.join(folder, "auth.json")

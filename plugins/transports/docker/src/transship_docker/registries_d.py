@@ -9,7 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from transship.errors import TransportError
 from transship.image.reference import DockerReference
-from transship_docker.configuration import home, parse_yaml, per_user, read_file, reason, system_wide, user_id
+from transship.plugin.files import home_folder
+from transship_docker.configuration import parse_yaml, per_user, read_file, reason, system_wide, user_id
 
 _FOLDER = "registries.d"
 _DEFAULT = "default-docker"
@@ -85,7 +86,7 @@ def _default_folder() -> str:
 
 
 def _builtin_store() -> str:
-    place = "/var/lib/containers/sigstore" if user_id() == 0 else f"{home()}/.local/share/containers/sigstore"
+    place = "/var/lib/containers/sigstore" if user_id() == 0 else f"{home_folder()}/.local/share/containers/sigstore"
     return f"file://{place}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from transship.errors import InvalidReferenceError, TransportError
 from transship.plugin.context import Context
+from transship.plugin.files import home_folder
 
 from .failures import reason_of, reporting
 from .reference import Url
@@ -146,5 +147,5 @@ def _sftp_settings(options: Mapping[str, str], configured: Mapping[str, Any]) ->
 def _known_hosts_files(options: Mapping[str, str]) -> list[str]:
     if named := options.get("known-hosts"):
         return [named]
-    usual = (os.path.expanduser("~/.ssh/known_hosts"), "/etc/ssh/ssh_known_hosts")
+    usual = (os.path.join(home_folder(), ".ssh/known_hosts"), "/etc/ssh/ssh_known_hosts")
     return [path for path in usual if os.path.exists(path)]
