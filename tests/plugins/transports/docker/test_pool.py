@@ -26,7 +26,7 @@ ANSWERS = {
 class Server:
     """Answers each request at any loopback address, /close as the last one of its connection.
 
-    /moved leads to /; so does /stuck, but its body never comes.
+    /moved leads to /; so does /stuck, but its body never comes. HEAD is answered with a body, as no server should.
 
     ``accepted`` is how many connections were made, ``open`` how many there are.
     """
@@ -85,8 +85,8 @@ def network():
     network.close()
 
 
-def ask(network, server, path="/", host="127.0.0.1"):
-    return network.send("GET", f"http://{host}:{server.port}{path}")
+def ask(network, server, path="/", host="127.0.0.1", method="GET"):
+    return network.send(method, f"http://{host}:{server.port}{path}")
 
 
 def test_what_was_read_to_its_end_is_taken_again(network, server):
@@ -126,6 +126,23 @@ def test_an_open_one_is_taken_before_a_new_one_is_made(network, server):
 def test_one_that_led_elsewhere_in_some_words_is_taken_again(network, server):
     for _ in range(3):
         assert read_body(ask(network, server, "/moved"), 10) == b"ok"
+    assert server.accepted == 1
+
+
+def test_one_that_brought_more_than_the_answer_is_not_taken_again(network, server):
+    read_body(ask(network, server, method="HEAD"), 10)
+    assert read_body(ask(network, server, method="POST"), 10) == b"ok"
+    assert server.accepted == 2
+
+
+def test_closing_twice_does_not_take_a_connection_from_whom_it_was_lent_to_next(network, server):
+    first = ask(network, server)
+    body = first.stream
+    read_body(first, 10)
+    second = ask(network, server)
+    body.close()
+    assert read_body(second, 10) == b"ok"
+    read_body(ask(network, server), 10)
     assert server.accepted == 1
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from transship_docker.addresses import Origin
-from transship_docker.http import httpx
+from transship_docker.http import httpcore, httpx
 
 IDLE_LIMIT = 32
 """How many connections are kept when nobody uses them, wherever they lead."""
@@ -68,14 +68,13 @@ class Pool:
             if transport not in self._lent:  # everything was closed meanwhile
                 return
             self._lent.remove(transport)
-            if not transport._pool.connections:  # its connection was closed: an open one should be taken before it
-                return
-            self._idle[transport] = route
-            surplus = next(iter(self._idle)) if len(self._idle) > IDLE_LIMIT else None
-            if surplus is not None:
-                del self._idle[surplus]
-        if surplus is not None:
-            surplus.close()
+            if _is_usable(transport):
+                self._idle[transport] = route
+                if len(self._idle) <= IDLE_LIMIT:
+                    return
+                transport = next(iter(self._idle))
+                del self._idle[transport]
+        transport.close()
 
 
 class _LentStream(httpx.SyncByteStream):
@@ -87,7 +86,19 @@ class _LentStream(httpx.SyncByteStream):
         return iter(self._stream)
 
     def close(self) -> None:
+        give_back, self._give_back = self._give_back, lambda: None  # once: then the transport may be somebody else's
         try:
             self._stream.close()
         finally:
-            self._give_back()
+            give_back()
+
+
+def _is_usable(transport: httpx.HTTPTransport) -> bool:
+    """Whether its connection awaits a request, and brought nothing beyond the answer, such as a body after HEAD."""
+    connection: Any = next(iter(transport._pool.connections), None)
+    if connection is None or not connection.is_idle():
+        return False
+    # httpcore has no word for it: what its parser did not use would be the beginning of the next answer.
+    while not isinstance(connection, httpcore.HTTP11Connection):
+        connection = connection._connection
+    return not connection._h11_state.trailing_data[0]
