@@ -51,9 +51,7 @@ class PrivateDatabase:
         import sqlite3
 
         try:
-            if creates:
-                _make_private(self._path)
-            if not _is_private(self._path):
+            if not _is_private(self._path, creates=creates):
                 self._path = ""
                 return
             with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level="IMMEDIATE")) as connection:
@@ -71,19 +69,27 @@ class PrivateDatabase:
             self._path = ""
 
 
-def _make_private(path: str) -> None:
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
-
-
 def _remove(path: str) -> None:
     for name in (f"{path}-journal", path):  # in this order: what is left alone would be taken for another file's
         with suppress(OSError):
             os.unlink(name)
 
 
-def _is_private(path: str) -> bool:
-    """Whether a file, and its folder, belong to this user, who alone may write to them."""
-    file, folder = os.stat(path), os.stat(os.path.dirname(path))
-    is_kind = stat.S_ISREG(file.st_mode) and stat.S_ISDIR(folder.st_mode)
-    return is_kind and all(each.st_uid == os.geteuid() and not each.st_mode & 0o022 for each in (file, folder))
+def _is_private(path: str, *, creates: bool) -> bool:
+    """Whether a file, and its folder, belong to this user, who alone may write to them; both are made if need be.
+
+    In a folder of others no file is made either: what has its name there may lead anywhere.
+    """
+    folder = os.path.dirname(path)
+    if creates:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    if not _is_own(folder, stat.S_ISDIR):
+        return False
+    if creates:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600))
+    return _is_own(path, stat.S_ISREG)
+
+
+def _is_own(path: str, is_kind: Callable[[int], bool]) -> bool:
+    status = os.stat(path)
+    return is_kind(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022

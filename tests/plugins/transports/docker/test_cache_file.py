@@ -120,6 +120,16 @@ def test_what_belongs_to_others_is_not_believed(written, which):
     assert written.read_bytes() == before
 
 
+def test_link_that_others_may_have_made_leads_to_no_new_file(path, tmp_path):
+    path.parent.mkdir(parents=True)
+    path.parent.chmod(0o777)
+    path.symlink_to(tmp_path / "elsewhere")
+    cache = BlobCache(str(path))
+    cache.note(HOST, "a", [DIGEST])
+    cache.save()
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_place_that_is_a_pipe_stops_nobody(path):
     path.parent.mkdir(parents=True, mode=0o700)
     os.mkfifo(path, 0o600)
