@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -177,6 +178,26 @@ def test_ctrl_c_waits_for_what_is_being_drawn(monkeypatch, interruptible):
     bars.close()
     assert screens[0].rstrip().endswith("]")
     assert screens[1].count("\n") == screens[1].count("\x1b[A") == 1
+
+
+def test_a_terminal_that_is_stuck_is_not_waited_for(monkeypatch, interruptible):
+    class Screen(io.StringIO):
+        is_stuck = True
+
+        def write(self, text):
+            if self.is_stuck:
+                time.sleep(10)
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stdout", Screen())
+    bars = BlobBars(Log())
+    begin = time.monotonic()
+    threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        bars.observe(BlobStarted("", 1, digest_of(b""), 1000, is_config=False))
+    assert time.monotonic() - begin < 5
+    sys.stdout.is_stuck = False
+    bars.close()
 
 
 def drawn(shown):

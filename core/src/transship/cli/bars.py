@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
@@ -19,6 +20,8 @@ from transship.cli.sizes import size_text
 from transship.plugin.events import BlobFinished, BlobProgress, BlobStarted, Event
 
 _SHORT_DIGEST = 12
+_PATIENCE = 0.3
+"""Seconds that Ctrl-C waits for a bar to be drawn: longer takes only a terminal that is stuck."""
 _SHORT = "{l_bar}{bar}|"
 _ALL_FITS = 64
 _MARGIN = 3
@@ -114,24 +117,38 @@ class ImageBar:
 def _in_one_go(lock: threading.Lock) -> Iterator[None]:
     """Hold ``lock`` for a block that Ctrl-C does not break off, which would leave the cursor on any line.
 
-    What comes meanwhile takes effect afterwards. Signals interrupt the main thread only.
+    What comes meanwhile takes effect afterwards; at once if it comes again, as it does by itself where that takes too
+    long. Signals interrupt the main thread only.
     """
     if threading.current_thread() is not threading.main_thread():
         with lock:
             yield
         return
-    came: set[int] = set()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    came: dict[int, threading.Timer] = {}
+    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if number in came:
+            came.pop(number).cancel()
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
+            return
+        came[number] = threading.Timer(_PATIENCE, signal.pthread_kill, (threading.get_ident(), number))
+        came[number].daemon = True
+        came[number].start()
+
     try:
         for number in before:
-            signal.signal(number, lambda number, frame: came.add(number))
+            signal.signal(number, note)
         with lock:
             yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for signum in came:
-            signal.raise_signal(signum)
+        for timer in came.values():
+            timer.cancel()
+        for late in came:
+            signal.raise_signal(late)
 
 
 def _bar(description: str, total: int | None) -> tqdm[Any]:
