@@ -10,6 +10,7 @@ from transship.errors import TransportError
 from transship.testing.images import oci_image
 from transship.testing.registry import Fault
 from transship_docker import tags as tags_module
+from transship_docker.errors import RegistryError
 from transship_docker.transport import DockerTransport
 
 TAGS = "/v2/library/app/tags/list"
@@ -99,6 +100,16 @@ def test_the_next_page_is_at_the_same_host(registry, make_registry, list_tags):
     registry.add_fault(Fault(TAGS, times=1, body=b'{"tags": ["a"]}', headers={"Link": f"<{other.url}{TAGS}?n=2>"}))
     registry.add_fault(page("b"))
     assert list_tags(registry).tags == ["a", "b"]
+    assert other.requests == []
+
+
+@pytest.mark.parametrize("start", ["////", "http:////"])
+def test_nor_does_a_path_that_begins_like_a_host_lead_to_another(registry, make_registry, list_tags, start):
+    other = make_registry()
+    registry.add_fault(page("a", times=1, Link=f"<{start}{other.host}{TAGS}>"))
+    with pytest.raises(RegistryError):
+        list_tags(registry)
+    assert registry.requests[-1].path == f"//{other.host}{TAGS}"
     assert other.requests == []
 
 

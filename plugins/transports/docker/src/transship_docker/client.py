@@ -237,7 +237,7 @@ class RegistryClient:
         stall_timeout: float | None,
     ) -> _Request:
         registry = self.ping().url
-        is_path = path_or_url.startswith("/v2/")
+        is_path = path_or_url.startswith("/")
         url = f"{registry}{path_or_url}" if is_path else absolute_url(path_or_url, f"{registry}/")
         return _Request(method, url, _with_version(headers), content, stall_timeout)
 
