@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from pathlib import Path
 
@@ -83,6 +84,28 @@ def test_threads_are_used(compression):
     next(pieces)
     assert threading.active_count() > before
     pieces.close()
+
+
+def test_many_processors_do_not_fill_the_memory(compression):
+    before = threading.active_count()
+    pieces = compression.compress(itertools.repeat(CONTENT), level=9, threads=64)
+    next(pieces)
+    assert threading.active_count() <= before + 16
+    pieces.close()
+
+
+def test_what_is_done_is_given_out_while_more_is_awaited(compression):
+    awaited = itertools.count()
+
+    def slow_blocks():
+        while next(awaited) < 40:
+            yield bytes(BLOCK_SIZE)
+            time.sleep(0.05)
+
+    pieces = compression.compress(slow_blocks(), level=None, threads=16)
+    next(pieces)
+    pieces.close()
+    assert next(awaited) < 30
 
 
 def test_header_tells_nothing_of_time_and_place(compression):

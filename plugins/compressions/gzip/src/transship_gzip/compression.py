@@ -14,6 +14,7 @@ from transship.plugin.compression import Compression, MemberDecoder, decompress_
 
 BLOCK_SIZE = 2 << 20
 
+_MOST_THREADS = 16  # for each there are two blocks in memory
 _DEFAULT_LEVEL = -1
 _FASTEST_LEVEL = 1
 _ISAL_LEVEL = 1
@@ -60,7 +61,8 @@ class Gzip(Compression):
         return decompress_members(chunks, _Member, name=self.name, damage=damage)
 
     def compress(self, chunks: Iterable[Buffer], *, level: int | None, threads: int) -> Iterator[Buffer]:
-        return _mapped(_member_maker(_DEFAULT_LEVEL if level is None else level), _blocks(chunks), threads)
+        work = _member_maker(_DEFAULT_LEVEL if level is None else level)
+        return _mapped(work, _blocks(chunks), min(threads, _MOST_THREADS))
 
     def describe(self) -> Mapping[str, str]:
         import deflate
@@ -197,7 +199,7 @@ def _mapped(work: Callable[[Buffer], Buffer], blocks: Iterator[bytearray], threa
     try:
         for block in blocks:
             results.append(pool.submit(work, block))
-            if len(results) >= 2 * threads:
+            while results and (len(results) >= 2 * threads or results[0].done()):
                 yield results.popleft().result()
         while results:
             yield results.popleft().result()
