@@ -98,15 +98,31 @@ def test_a_file_that_is_masked_says_nothing(home, place):
     READERS[place]()
 
 
-@pytest.mark.parametrize("place", [".config/containers/registries.conf", ".config/containers/registries.d"])
-def test_a_link_to_nowhere_does_not_hide_what_the_machine_says(home, place):
+@pytest.mark.parametrize(
+    ("place", "load"),
+    [
+        ("registries.conf", Registries.load),
+        ("registries.conf.d", Registries.load),
+        ("registries.conf.d/more.conf", Registries.load),
+        ("registries.d", SignatureStorage.load),
+        ("registries.d/more.yaml", SignatureStorage.load),
+    ],
+)
+def test_a_link_to_nowhere_does_not_pass_for_nothing(home, place, load):
     """Nobody knows what it was to say, such as what is blocked."""
-    prepare(home / place).symlink_to(home / "nowhere")
-    load = Registries.load if place.endswith("conf") else SignatureStorage.load
-    with pytest.raises(TransshipError, match="registries"):
+    path = prepare(home / ".config/containers" / place)
+    path.symlink_to(home / "nowhere")
+    with pytest.raises(TransshipError, match=path.name):
         load()
-    (home / place).unlink()
+    path.unlink()
     load()
+
+
+def test_a_link_to_a_folder_is_none_of_the_folders_that_are_passed_over(home):
+    path = prepare(home / ".config/containers/registries.conf.d/more.conf")
+    path.symlink_to(home)
+    with pytest.raises(TransshipError, match=path.name):
+        Registries.load()
 
 
 def test_what_a_pipe_says_counts_each_time_that_it_is_asked(home):

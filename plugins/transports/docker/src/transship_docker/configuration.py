@@ -46,6 +46,11 @@ def read_file(path: str, *, is_named: bool = False) -> bytes:
     return read_settings(path, LIMIT, is_named=is_named)
 
 
+def is_gone(error: Exception, path: str) -> bool:
+    """Whether ``error`` says that nothing has the name ``path``. A link to nowhere has: what it meant is not known."""
+    return isinstance(error, FileNotFoundError) and not os.path.lexists(path)
+
+
 def reason(error: OSError) -> str:
     """What went wrong, with the path that it went wrong with."""
     text = (error.strerror or str(error)).lower()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from transship.errors import InvalidReferenceError, TransportError
 from transship.image.reference import DockerReference
-from transship_docker.configuration import per_user, read_file, reason, system_wide
+from transship_docker.configuration import is_gone, per_user, read_file, reason, system_wide
 
 AUTH_FILES = "containers-auth.json"
 """The word in ``credential-helpers`` that stands for the user's credential files."""
@@ -113,7 +113,7 @@ class Registries:
         try:
             settings.add(_parse(read_file(file, is_named=bool(path))))
         except FileNotFoundError as error:
-            if path or os.path.lexists(file):  # what a link to nowhere meant to say is not known
+            if path or not is_gone(error, file):
                 raise TransportError(f'loading registries configuration "{file}": {reason(error)}') from None
         except (OSError, TransportError) as error:
             what = reason(error) if isinstance(error, OSError) else error
@@ -121,9 +121,9 @@ class Registries:
         for drop_in in _drop_ins(folders):
             try:
                 settings.add(_parse(read_file(drop_in), drop_in=True))
-            except FileNotFoundError:
-                continue
             except (OSError, TransportError) as error:
+                if is_gone(error, drop_in):
+                    continue
                 what = reason(error) if isinstance(error, OSError) else error
                 raise TransportError(f'loading drop-in registries configuration "{drop_in}": {what}') from None
         return cls(settings, f"one of {', '.join((file, *folders))}")
@@ -183,10 +183,13 @@ def _drop_ins(folders: tuple[str, ...]) -> Iterator[str]:
     for folder in folders:
         try:
             with os.scandir(folder) as entries:
-                names = sorted(e.name for e in entries if e.name.endswith(".conf") and not e.is_dir())
-        except (FileNotFoundError, NotADirectoryError):
+                found = [entry for entry in entries if entry.name.endswith(".conf")]
+                names = sorted(entry.name for entry in found if not entry.is_dir(follow_symlinks=False))
+        except NotADirectoryError:
             continue
         except OSError as error:
+            if is_gone(error, folder):
+                continue
             raise TransportError(f"loading drop-in registries configuration: {reason(error)}") from None
         yield from (os.path.join(folder, name) for name in names)
 

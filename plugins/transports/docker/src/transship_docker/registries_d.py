@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from transship.errors import TransportError
 from transship.image.reference import DockerReference
 from transship.plugin.files import home_folder
-from transship_docker.configuration import parse_yaml, per_user, read_file, reason, system_wide, user_id
+from transship_docker.configuration import is_gone, parse_yaml, per_user, read_file, reason, system_wide, user_id
 
 _FOLDER = "registries.d"
 _DEFAULT = "default-docker"
@@ -94,7 +94,7 @@ def _files(folder: str) -> list[str]:
     try:
         return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".yaml")]
     except OSError as error:
-        if isinstance(error, FileNotFoundError) and not os.path.islink(folder):  # a link to nowhere meant something
+        if is_gone(error, folder):
             return []
         raise TransportError(reason(error)) from error
 
@@ -103,9 +103,9 @@ def _read(path: str) -> dict[str, dict[str, Any]]:
     """The sections of one file."""
     try:
         data = read_file(path)
-    except FileNotFoundError:  # removed in the meantime
-        return {}
     except OSError as error:
+        if is_gone(error, path):  # since the folder was read
+            return {}
         raise TransportError(reason(error)) from error
     document = _mapping(parse_yaml(data, path), path, "the document")
     namespaces = _mapping(document.get("docker"), path, '"docker"')
