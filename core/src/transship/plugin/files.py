@@ -62,8 +62,9 @@ def _real_path(descriptor: int, path: str | os.PathLike[str]) -> str:
 
 def require_place(file: BinaryIO, path: str | os.PathLike[str], resolved: str) -> None:
     """Raise ``TransportError`` unless ``file``, opened as ``path``, is what that led to when it was ``resolved``."""
-    # What others have open has no path that a policy could be asked about.
-    if not resolved.startswith("/proc/") and _real_path(file.fileno(), path) != resolved:
+    found = _real_path(file.fileno(), path)
+    # What is no file, such as a pipe, was resolved to its name in the folder of what a process has open.
+    if found != (resolved if found.startswith("/") else os.path.basename(resolved)):
         raise TransportError(f"{os.fspath(path)}: leads elsewhere than before, to {resolved} then")
 
 

@@ -29,6 +29,11 @@ def test_identity_is_the_resolved_path_and_namespaces_are_its_parents(tmp_path, 
     assert reference.named is None
 
 
+def test_the_whole_file_system_falls_under_the_scope_of_the_whole_transport():
+    reference = parse("/")
+    assert (reference.resolved, reference.policy_identity, reference.policy_namespaces) == ("/", "", ())
+
+
 @pytest.mark.parametrize("text", ["missing/new", "dangling", "nul\0"])
 def test_path_below_something_missing_is_refused(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 
 import pytest
@@ -40,6 +41,40 @@ def test_policy_scopes_are_the_resolved_path_and_its_parents(tmp_path):
     reference = TRANSPORT.parse_reference(f"{tmp_path}/a.tar:v1")
     assert reference.policy_identity == resolved
     assert reference.policy_namespaces[:2] == (resolved, os.path.dirname(resolved))
+
+
+@pytest.fixture
+def pipe():
+    """A pipe, as shells make them of ``|`` and ``<(…)``."""
+    reading, writing = os.pipe()
+    yield reading
+    os.close(reading)
+    os.close(writing)
+
+
+def test_pipe_is_where_processes_have_it_open_to_a_policy(tmp_path, pipe):
+    (tmp_path / "link").symlink_to(f"/dev/fd/{pipe}")
+    for path in (f"/dev/fd/{pipe}", f"/proc/self/fd/{pipe}", f"{tmp_path}/link"):
+        reference = TRANSPORT.parse_reference(path)
+        assert (reference.policy_identity, *reference.policy_namespaces) == ("/dev/fd", "/dev/fd", "/dev")
+    TRANSPORT.validate_policy_scope("/dev/fd")
+
+
+def test_archive_and_pipe_do_not_pass_for_each_other(tmp_path, pipe):
+    """A policy was asked about what a link led to, and it leads elsewhere by now."""
+    write_oci_archive({"v1": oci_image()}, tmp_path / "a.tar")
+    other, writing = os.pipe()
+    places = [f"/dev/fd/{pipe}", f"{tmp_path}/a.tar", f"/dev/fd/{other}"]
+    for judged, read in itertools.permutations(places, 2):
+        (tmp_path / "link").symlink_to(judged)
+        reference = TRANSPORT.parse_reference(f"{tmp_path}/link")
+        (tmp_path / "link").unlink()
+        (tmp_path / "link").symlink_to(read)
+        with pytest.raises(TransportError, match="elsewhere"):
+            TRANSPORT.open_source(reference, Context())
+        (tmp_path / "link").unlink()
+    os.close(other)
+    os.close(writing)
 
 
 def test_names_and_digests_are_listed(tmp_path):

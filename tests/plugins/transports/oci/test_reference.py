@@ -49,6 +49,11 @@ def test_policy_scopes_are_the_resolved_path_and_its_parents(tmp_path):
     assert "" not in reference.policy_namespaces
 
 
+def test_the_whole_file_system_falls_under_the_scope_of_the_whole_transport():
+    reference = TRANSPORT.parse_reference("/")
+    assert (reference.resolved, reference.policy_identity, reference.policy_namespaces) == ("/", "", ())
+
+
 @pytest.mark.parametrize("scope", ["/a", "/a/b"])
 def test_scope_of_a_clean_path_is_accepted(scope):
     TRANSPORT.validate_policy_scope(scope)

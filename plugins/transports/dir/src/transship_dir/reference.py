@@ -30,7 +30,7 @@ def parse_dir_reference(text: str) -> DirReference:
         text=text,
         path=text,
         resolved=resolved,
-        policy_identity=resolved,
+        policy_identity=resolved if resolved != "/" else "",  # which the scope "" is for
         policy_namespaces=_parents(resolved),
     )
 

@@ -14,6 +14,8 @@ _REF = re.compile(
     rf"{_COMPONENT}(?:/{_COMPONENT})*"
 )  # OCI image-spec annotations.md, org.opencontainers.image.ref.name
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+_NAMELESS = re.compile(r"/proc/.*/(?:pipe|socket):\[[0-9]+\]")
+_OPEN_FILES = "/dev/fd"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,7 @@ def _parse_index(text: str) -> int:
 
 def _reference(transport: str, path: str, suffix: str, *, tag: str = "", index: int | None = None) -> OciReference:
     resolved = os.path.realpath(path)
+    scopes = _scopes(resolved)
     return OciReference(
         transport=transport,
         text=f"{path}:{suffix}",
@@ -66,12 +69,15 @@ def _reference(transport: str, path: str, suffix: str, *, tag: str = "", index: 
         resolved=resolved,
         tag=tag,
         index=index,
-        policy_identity=resolved,
-        policy_namespaces=_itself_and_parents(resolved),
+        policy_identity=scopes[0] if scopes else "",
+        policy_namespaces=scopes,
     )
 
 
-def _itself_and_parents(path: str) -> tuple[str, ...]:
+def _scopes(path: str) -> tuple[str, ...]:
+    """A path without links and those above it; what has none is where processes have it open."""
+    if _NAMELESS.fullmatch(path):
+        path = _OPEN_FILES
     scopes = []
     while len(path) > 1:
         scopes.append(path)
