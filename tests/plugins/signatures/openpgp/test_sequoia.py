@@ -156,6 +156,18 @@ def test_only_fingerprints_name_keys(key, store):
         open_signer(key)
 
 
+def test_no_folder_that_lies_here_is_the_home_of_who_has_none(store, fingerprint, tmp_path, monkeypatch):
+    shutil.copy(VECTORS / "sequoia.secret.asc", store / f"{fingerprint}.asc")
+    assert sign(fingerprint)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "~").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    with pytest.raises(SignatureError, match=r"no secret key .* /\.local/share/sequoia"):
+        sign(fingerprint)
+
+
 def test_without_a_key_store_there_is_no_key(store):
     store.rmdir()
     with pytest.raises(SignatureError, match=r"no secret key .*softkeys"):

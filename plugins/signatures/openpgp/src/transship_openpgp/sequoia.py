@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from transship.errors import SignatureError
+from transship.plugin.files import home_folder
 from transship_openpgp.gnupg import run_gpg, stop_agent
 from transship_openpgp.keyring import private_folder
 from transship_openpgp.requirement import read_keyring
@@ -48,7 +49,7 @@ def key_store() -> str:
     if home := os.environ.get("SEQUOIA_HOME"):
         data = os.path.join(home, "data")
     else:
-        data = os.path.join(os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"), "sequoia")
+        data = os.path.join(os.environ.get("XDG_DATA_HOME") or os.path.join(home_folder(), ".local/share"), "sequoia")
     return os.path.join(data, "keystore", "softkeys")
 
 

@@ -235,6 +235,7 @@ def _surroundings(app: Application, flags: dict[str, Any]) -> tuple[Context, Reg
 
 def _file(flags: dict[str, Any], context: Context) -> CredentialFile | None:
     """The file that the user names; None: the default one."""
+    from transship.plugin.files import home_folder
     from transship_docker.credential_files import CredentialFile
 
     authfile, compatible = flags["authfile"], flags["compat_auth_file"]
@@ -247,7 +248,7 @@ def _file(flags: dict[str, Any], context: Context) -> CredentialFile | None:
         return CredentialFile(compatible, is_docker=True, is_named=True)
     authfile = authfile or os.environ.get("REGISTRY_AUTH_FILE", "")
     if authfile:
-        if authfile == os.path.expanduser("~/.docker/config.json"):
+        if authfile == os.path.join(home_folder(), ".docker/config.json"):
             context.warn(f"saving credentials to {authfile}, but not using Docker-compatible file format")
         return CredentialFile(authfile, is_named=True)
     folder = os.environ.get("DOCKER_CONFIG")
