@@ -34,6 +34,11 @@ class Installation:
         assert done.stderr == ""
         return done.stdout
 
+    def refusal(self, *arguments: str) -> str:
+        done = self._environment.run("transship", *arguments, cwd=self.folder, check=False)
+        assert done.returncode == 1
+        return done.stderr
+
     def exercise(self, folder: Path) -> dict:
         return json.loads(self._environment.run_python(EXERCISE, cwd=folder).stdout)
 
@@ -63,6 +68,9 @@ def test_the_rest_works_without_it(installation, plugin, tmp_path):
         help_text = installation.transship("--help")
         for kind, name in own | others:
             assert kind != "commands" or name.startswith("untrusted") or (name in help_text) == ((kind, name) in listed)
+        for kind, name in own:
+            if kind != "commands":
+                assert f"install transship-{plugin.name}" in installation.refusal("plugins", "show", kind, name)
         result = installation.exercise(tmp_path)
     assert set(result["broken"]) == NEEDED_BY.get(plugin.name, set())
     there = {other.name for other in PLUGINS if other != plugin} - set(result["broken"])

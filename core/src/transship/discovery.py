@@ -41,6 +41,14 @@ BY_NAME_KINDS = {
 EXTENSIONS = "extensions"
 KINDS = (*BY_NAME_KINDS, EXTENSIONS)
 
+_OWN = {
+    "transports": ("dir", "docker", "docker-archive", "fsspec", "oci", "oci-archive"),
+    "compressions": ("gzip", "zstd"),
+    "signatures": ("openpgp", "sigstore"),
+    "executors": ("dask",),
+}
+"""What the distributions called ``transship-NAME`` offer."""
+
 _NOT_YET = ("containers-storage", "docker-daemon", "sif", "tarball")
 _NEVER = ("atomic", "ostree")
 _IN_REGISTRY = re.compile(r"(?:[\w-]+\.[\w.-]+|localhost)(?::\d{1,5})?/[\w./-]+(?:[:@][\w.:-]+)?", re.ASCII)
@@ -306,21 +314,18 @@ class PluginManager(pluggy.PluginManager):
         for (broken, _), error in self._broken.items():
             if broken == kind:  # the name may have been what it would have offered
                 return error
+        known = self.names(kind)
+        advice = f"; install transship-{name}" if name in _OWN.get(kind, ()) else ""
         if kind != "transports":
-            return UnknownPluginError(
-                f"unknown {kind[:-1]} {name!r}; known are {', '.join(self.names(kind)) or 'none'}",
-                kind=kind,
-                name=name,
-            )
+            reason = f"unknown {kind[:-1]} {name!r}; known are {', '.join(known) or 'none'}{advice}"
+            return UnknownPluginError(reason, kind=kind, name=name)
         if name in _NOT_YET:
             reason = f'The transport "{name}:" is not supported yet'
         elif name in _NEVER:
             reason = f'The transport "{name}:" is not supported in this build'
         else:
-            known = self.names(kind)
-            reason = (
-                f'unknown transport "{name}"; installed are {", ".join(known) or "none"}{did_you_mean(name, known)}'
-            )
+            advice = advice or did_you_mean(name, known)
+            reason = f'unknown transport "{name}"; installed are {", ".join(known) or "none"}{advice}'
         return UnknownTransportError(reason, kind=kind, name=name)
 
 

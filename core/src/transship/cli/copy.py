@@ -24,7 +24,13 @@ from transship.cli.options import (
     with_options,
 )
 from transship.cli.signing import open_signers, signing_options, store_options
-from transship.errors import InvalidReferenceError, TransportError, TransshipError, UnsupportedError
+from transship.errors import (
+    InvalidReferenceError,
+    TransportError,
+    TransshipError,
+    UnknownPluginError,
+    UnsupportedError,
+)
 
 if TYPE_CHECKING:
     from transship.cli.application import Application
@@ -263,7 +269,10 @@ def _compressor(app: Application, flags: Mapping[str, Any]) -> str:
     if name == "zstd:chunked":
         raise UnsupportedError("--dest-compress-format zstd:chunked is not supported yet")
     if name and name not in app.manager.names("compressions"):
-        raise UsageError(f'cannot find compressor for "{name}"')
+        try:
+            app.manager.compression(name)
+        except UnknownPluginError as error:
+            raise UsageError(f'cannot find compressor for "{name}": {error}') from error
     if flags["dest_force_compress_format"] and not name:
         raise UsageError("cannot use ForceCompressionFormat with undefined default compression format")
     return name
