@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -323,6 +324,12 @@ class TestMemory:
         spoil(memory(home))
         assert tags() == ["v1", "v2", "w1"]
         assert len(listings(registry)) == 2
+
+    def test_memory_that_somebody_else_uses_is_not_waited_for(self, tags, home):
+        tags()
+        with closing(sqlite3.connect(memory(home), isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            assert tags() == ["v1", "v2", "w1"]
 
     def test_only_some_repositories_are_remembered(self, tags, home):
         tags()

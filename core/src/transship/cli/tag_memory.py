@@ -37,7 +37,7 @@ def recent_tags(transport: Transport, place: str, begin: str, context: Context) 
     if context.credentials is not None:
         return tags_of(transport, place, context)
     question = repr((transport.name, place, sorted(context.options.items()), context.anonymous))
-    file = PrivateDatabase(cache_file(_FILE))
+    file = PrivateDatabase(cache_file(_FILE), patience=0)
     now = time.time()
     for (text,) in file.find(_FIND, (question, now - _LIFETIME, now)):
         known = str(text).split("\n")

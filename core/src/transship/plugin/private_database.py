@@ -16,8 +16,6 @@ from transship.plugin.files import home_folder
 if TYPE_CHECKING:
     import sqlite3
 
-_BUSY_SECONDS = 3.0
-
 
 def cache_file(name: str) -> str:
     """Where a file is kept that remembers something from one run to the next; it need not be there."""
@@ -28,11 +26,13 @@ def cache_file(name: str) -> str:
 class PrivateDatabase:
     """An SQLite file at ``path``, ``""`` for none. Threads and processes may use one at the same time.
 
-    Its folder is made when something is first written, and must belong to this user alone, as the file must.
+    Its folder is made when something is first written, and must belong to this user alone, as the file must. Whoever
+    else uses it is waited for, for ``patience`` seconds; then it is done without.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, patience: float = 3.0) -> None:
         self._path = path
+        self._patience = patience
 
     def find(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """The rows that ``query`` finds; none where there is no such file, or no such table."""
@@ -54,7 +54,7 @@ class PrivateDatabase:
             if not _is_private(self._path, creates=creates):
                 self._path = ""
                 return
-            with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level="IMMEDIATE")) as connection:
+            with closing(sqlite3.connect(self._path, self._patience, isolation_level="IMMEDIATE")) as connection:
                 # What a crash of the machine breaks is noticed: no copy need wait for the disk.
                 connection.execute("PRAGMA synchronous = OFF")
                 work(connection)
