@@ -31,7 +31,8 @@ _WORK = {"concurrent.futures", "tarfile", "logging", "subprocess", "transship.co
 _OFFLINE = _NEVER | _COMPRESSORS | _NETWORK
 _METADATA = {"importlib_metadata"}
 _LITTLE = _OFFLINE | _WORK | _METADATA
-_ASKING = _NEVER | _METADATA | _COMPRESSORS | _WORK - {"logging"} | {"sqlite3"}
+_FACADE = {"httpx", "anyio", "certifi", "http.client", "urllib.request", "email.message"}
+_ASKING = _NEVER | _METADATA | _COMPRESSORS | _WORK - {"logging"} | {"sqlite3"} | _FACADE
 
 _OPEN = "--tls-verify=false docker://{host}/app"
 _COPY = "copy --insecure-policy --src-tls-verify=false --dest-tls-verify=false"
@@ -84,12 +85,12 @@ def host(layout):
         ("inspect --raw " + _OPEN + ":v1", "docker", _ASKING),
         ("list-tags " + _OPEN, "docker", _ASKING),
         ("delete " + _OPEN + ":v1", "docker", _NEVER | _COMPRESSORS | {"tarfile", "sqlite3", "transship.copy.run"}),
-        (_COPY + " docker://{host}/app:v1 dir:out", "docker dir", _NEVER | _COMPRESSORS | {"tarfile"}),
+        (_COPY + " docker://{host}/app:v1 dir:out", "docker dir", _NEVER | _FACADE | _COMPRESSORS | {"tarfile"}),
         (_COPY + " oci:layout:v1 docker://{host}/new:v1", "docker oci", _NEVER | _COMPRESSORS | {"tarfile"}),
         (
             "sync --insecure-policy --src-tls-verify=false --src docker --dest dir {host}/app out",
             "docker dir",
-            _NEVER | _COMPRESSORS | {"tarfile"},
+            _NEVER | _FACADE | _COMPRESSORS | {"tarfile"},
         ),
         ("logout --all", "docker", _LITTLE),
     ],

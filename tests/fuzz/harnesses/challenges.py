@@ -8,7 +8,8 @@ from harnesses.json_texts import WORDS as JSON_WORDS
 from harnesses.target import Target
 from transship_docker.challenge import parse_challenges
 from transship_docker.errors import refusal
-from transship_docker.http import httpx
+from transship_docker.http import httpcore
+from transship_docker.messages import Request, Response
 
 _CHALLENGES = (
     b'Bearer realm="https://auth.example.com/token",service="registry.example.com",scope="repository:a/b:pull,push"',
@@ -38,9 +39,9 @@ def _check_challenge(data: bytes) -> None:
 def _check_refusal(data: bytes) -> None:
     """The first line is a challenge, the rest a body."""
     header, _, body = data.partition(b"\n")
-    request = httpx.Request("GET", _URL)
+    request = Request("GET", _URL, 60, str)
     for status in _STATUSES:
-        response = httpx.Response(status, headers=[(b"www-authenticate", header)], request=request)
+        response = Response(request, httpcore.Response(status, headers=[(b"www-authenticate", header)]), lambda: None)
         error = refusal(response, body)
         for text in (str(error), error.code, error.url):
             assert text.isprintable(), text

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from http.client import responses
 
 import pytest
 
 from transship.errors import BlobNotFoundError, NotFoundError
 from transship_docker.errors import printable, redacted, refusal
-from transship_docker.http import httpx
+from transship_docker.http import httpcore
+from transship_docker.messages import Request, Response
 
 
 def refused(status, body=b"", **headers):
-    response = httpx.Response(status, headers={name.replace("_", "-"): text for name, text in headers.items()})
-    response.request = httpx.Request("GET", "https://user:secret@h.tld/v2/x?signature=secret")
+    request = Request("GET", "https://user:secret@h.tld/v2/x?signature=secret", 60, str)
+    lines = [(name.replace("_", "-"), text) for name, text in headers.items()]
+    phrase = {"reason_phrase": responses.get(status, "").encode()}
+    response = Response(request, httpcore.Response(status, headers=lines, extensions=phrase), lambda: None)
     return refusal(response, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import h11
-import httpx
+import httpcore
 import pytest
 
 from transship_docker.network_errors import described
@@ -20,4 +20,4 @@ def test_connection_that_ended_with_the_answer_before_is_worth_another_try():
     connection.send(request)
     with pytest.raises(h11.RemoteProtocolError) as caught:
         connection.next_event()
-    assert described(httpx.RemoteProtocolError(str(caught.value)), "https://a/") == ("EOF", True)
+    assert described(httpcore.RemoteProtocolError(str(caught.value)), "https://a/") == ("EOF", True)

@@ -137,10 +137,9 @@ def test_one_that_brought_more_than_the_answer_is_not_taken_again(network, serve
 
 def test_closing_twice_does_not_take_a_connection_from_whom_it_was_lent_to_next(network, server):
     first = ask(network, server)
-    body = first.stream
     read_body(first, 10)
     second = ask(network, server)
-    body.close()
+    first.close()
     assert read_body(second, 10) == b"ok"
     read_body(ask(network, server), 10)
     assert server.accepted == 1

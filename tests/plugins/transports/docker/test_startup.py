@@ -13,16 +13,26 @@ import pytest
     [
         (
             "import transship_docker.transport as t; t.DockerTransport().parse_reference('//x')",
-            ["httpx", "ssl", "yaml"],
+            ["httpcore", "ssl", "yaml"],
         ),
         (
             "import transship_docker.client, transship_docker.source",
-            ["rich", "pygments", "yaml", "tomllib", "transship_docker.tokens", "transship_docker.credential_files"],
+            [
+                "httpx",
+                "anyio",
+                "certifi",
+                "rich",
+                "pygments",
+                "yaml",
+                "tomllib",
+                "transship_docker.tokens",
+                "transship_docker.credential_files",
+            ],
         ),
         (
             "import transship_docker.dialing as d, transship.plugin.cancellation as c; "
             "d.look_up('localhost', 80, 9, c.Cancellation())",
-            ["encodings.idna", "httpx"],
+            ["encodings.idna", "httpcore"],
         ),
     ],
 )

@@ -38,7 +38,7 @@ _AUTHENTICATION_ROUNDS = 3
 _API_VERSION = ("Docker-Distribution-API-Version", "registry/2.0")
 
 if TYPE_CHECKING:
-    from transship_docker.http import httpx
+    from transship_docker.messages import Headers, Response
     from transship_docker.tokens import TokenService
 
 FindClientCredentials = Callable[[], Credentials | None]
@@ -51,7 +51,7 @@ class Answer(NamedTuple):
     """
 
     status_code: int
-    headers: httpx.Headers
+    headers: Headers
     content: bytes
     url: str
 
@@ -193,7 +193,7 @@ class RegistryClient:
             response = self._accepted(request, backoff, extra_scope, accept_statuses)
             try:
                 body = read_body(response, limit)
-                return Answer(response.status_code, response.headers, body, str(response.request.url))
+                return Answer(response.status_code, response.headers, body, response.request.url)
             except NetworkError as error:
                 if not (error.retryable and backoff.wait_after_failure(timed_out=error.timed_out)):
                     raise
@@ -208,7 +208,7 @@ class RegistryClient:
         extra_scope: str = "",
         accept_statuses: Collection[int] = (200,),
         stall_timeout: float | None = None,
-    ) -> httpx.Response:
+    ) -> Response:
         """An answer whose body is still to be read, with ``responses.pieces``; close it.
 
         ``path_or_url`` is a path of the registry, or an address that the registry gave; credentials are sent to the
@@ -246,7 +246,7 @@ class RegistryClient:
 
     def _accepted(
         self, request: _Request, backoff: Backoff, extra_scope: str, accept_statuses: Collection[int]
-    ) -> httpx.Response:
+    ) -> Response:
         rounds = 0
         while True:
             shown = self._authorization(request.url, extra_scope)
@@ -265,7 +265,7 @@ class RegistryClient:
             if not backoff.wait_after_status(response.status_code, response.headers):
                 raise refused
 
-    def _sent(self, request: _Request, shown: _Authorization, backoff: Backoff) -> httpx.Response:
+    def _sent(self, request: _Request, shown: _Authorization, backoff: Backoff) -> Response:
         while True:
             try:
                 response = self._network.send(
@@ -283,7 +283,7 @@ class RegistryClient:
             self._show_warnings(response)
             return response
 
-    def _refused(self, response: httpx.Response) -> RegistryError:
+    def _refused(self, response: Response) -> RegistryError:
         return refusal(response, read_what_comes(response, ERROR_BODY_LIMIT), self._network.secrets)
 
     def _pinged(self, server: str) -> _Registry:
@@ -353,10 +353,10 @@ class RegistryClient:
             return self._tokens
 
     def _after_unauthorized(
-        self, response: httpx.Response, shown: _Authorization, extra_scope: str, *, is_first: bool
+        self, response: Response, shown: _Authorization, extra_scope: str, *, is_first: bool
     ) -> str | None:
         """The extra scope to try again with, None if there is no point in that."""
-        url = str(response.request.url)
+        url = response.request.url
         if origin_of(url) != origin_of(self.ping().url):
             return None
         if not shown.header:
@@ -370,19 +370,19 @@ class RegistryClient:
         self._tokens.forget(shown.token)
         return extra_scope if is_first else None
 
-    def _take_up_challenge(self, response: httpx.Response) -> None:
+    def _take_up_challenge(self, response: Response) -> None:
         """Heed a challenge that comes only now, as from registries that let everybody ping and read."""
         with self._shared.lock:
             registry = self.ping()
             if registry.challenge is None:
                 self._shared.registry = registry._replace(challenge=_usable_challenge(response))
 
-    def _show_warnings(self, response: httpx.Response) -> None:
+    def _show_warnings(self, response: Response) -> None:
         hide = self._network.secrets.hide
         for line in response.headers.get_list("warning")[:20]:
             match = _WARNING.fullmatch(line.strip())
             if match and self._is_news(text := printable(hide(match[1]))):
-                url = hide(redacted(str(response.request.url)))
+                url = hide(redacted(response.request.url))
                 self._context.warn(f'Warning from registry (first encountered at "{url}"): "{text}"')
 
     def _is_news(self, text: str) -> bool:
@@ -396,12 +396,12 @@ def _with_version(headers: Mapping[str, str] | Collection[tuple[str, str]]) -> l
     return [_API_VERSION, *(headers.items() if isinstance(headers, Mapping) else headers)]
 
 
-def _usable_challenge(response: httpx.Response) -> Challenge | None:
+def _usable_challenge(response: Response) -> Challenge | None:
     challenges = parse_challenges(response.headers.get_list("www-authenticate"))
     return next((challenge for challenge in challenges if challenge.scheme in _SCHEMES), None)
 
 
-def _missing_scope(response: httpx.Response) -> str:
+def _missing_scope(response: Response) -> str:
     for challenge in parse_challenges(response.headers.get_list("www-authenticate")):
         if challenge.scheme == "bearer" and challenge.parameters.get("error") == "insufficient_scope":
             return challenge.parameters.get("scope", "")

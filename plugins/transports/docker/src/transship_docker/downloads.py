@@ -15,9 +15,9 @@ from transship_docker.errors import NetworkError
 from transship_docker.responses import pieces
 
 if TYPE_CHECKING:
-    from transship_docker.http import httpx
+    from transship_docker.messages import Response
 
-OpenPlace = Callable[[Mapping[str, str]], "httpx.Response"]
+OpenPlace = Callable[[Mapping[str, str]], "Response"]
 """Asks one place for a blob with further headers; answers 200, 206 or 416, or raises ``TransportError``."""
 
 _PROGRESS = 64 << 10
@@ -55,7 +55,7 @@ class Download(Content):
         self._fruitless = 0
         self._reconnected = (offset, time.monotonic())
         first, self._known = self._opened_first()
-        self._response: httpx.Response | None = first
+        self._response: Response | None = first
         self.size = self._length(first, self._known)
 
     def __iter__(self) -> Iterator[Buffer]:
@@ -78,7 +78,7 @@ class Download(Content):
             self._response.close()
             self._response = None
 
-    def _opened_first(self) -> tuple[httpx.Response, int]:
+    def _opened_first(self) -> tuple[Response, int]:
         """The first answer, and how many bytes of it are known already.
 
         A place that does not have the blob is passed over, the last one's error counts.
@@ -94,7 +94,7 @@ class Download(Content):
             self._validator = _validator(response)
             return response, known
 
-    def _begun(self) -> tuple[httpx.Response, int]:
+    def _begun(self) -> tuple[Response, int]:
         ask = self._places[self._place]
         if self._offset:
             response = ask({"Range": f"bytes={self._offset}-"})
@@ -105,7 +105,7 @@ class Download(Content):
             response.close()
         return ask({}), self._offset
 
-    def _length(self, response: httpx.Response, known: int) -> int:
+    def _length(self, response: Response, known: int) -> int:
         """How many bytes are to come, -1 if nobody says so."""
         text = response.headers.get("content-length", "")
         length = int(text) - known if text.isascii() and text.isdigit() and len(text) < 20 else -1
@@ -183,7 +183,7 @@ class Download(Content):
             headers["If-Range"] = self._validator
         return headers
 
-    def _is_the_rest(self, response: httpx.Response) -> bool:
+    def _is_the_rest(self, response: Response) -> bool:
         lines = response.headers.get_list("content-range")
         match = _CONTENT_RANGE.fullmatch(lines[0].strip()) if len(lines) == 1 else None
         if match is None or int(match[1]) != self._offset or self._has_changed(response):
@@ -191,18 +191,18 @@ class Download(Content):
         end = int(match[2]) + 1
         return end > self._offset and match[3] in ("*", str(end)) and (self._total < 0 or end == self._total)
 
-    def _has_changed(self, response: httpx.Response) -> bool:
+    def _has_changed(self, response: Response) -> bool:
         validator = _validator(response)
         return bool(self._validator and validator and validator != self._validator)
 
 
-def _validator(response: httpx.Response) -> str:
+def _validator(response: Response) -> str:
     """The strong entity tag, ``""`` if there is none."""
     tag: str = response.headers.get("etag", "")
     return tag if tag.startswith('"') and len(tag) <= 256 else ""
 
 
-def _oddity(response: httpx.Response) -> str:
+def _oddity(response: Response) -> str:
     if response.status_code == 206:
         return "the server sent another range than the one that was asked for"
     if response.status_code == 416:

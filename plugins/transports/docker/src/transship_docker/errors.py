@@ -20,7 +20,7 @@ from transship_docker.challenge import parse_challenges
 from transship_docker.secrecy import Secrets
 
 if TYPE_CHECKING:
-    from transship_docker.http import httpx
+    from transship_docker.messages import Response
 
 ERROR_BODY_LIMIT = 1 << 20
 """More of a body that tells of an error is not read."""
@@ -122,14 +122,14 @@ def while_doing(what: str) -> Iterator[None]:
         raise
 
 
-def refusal(response: httpx.Response, body: bytes, secrets: Secrets | None = None) -> RegistryError:
+def refusal(response: Response, body: bytes, secrets: Secrets | None = None) -> RegistryError:
     """The error that an unwelcome answer stands for. ``body`` may be cut.
 
     Of ``secrets`` it tells nothing, even if the answer does.
     """
     secrets = secrets or Secrets()
     body = secrets.hide_bytes(body)  # before anything is shortened: a part of a secret could not be found any more
-    status, url = response.status_code, secrets.hide(redacted(str(response.request.url)))
+    status, url = response.status_code, secrets.hide(redacted(response.request.url))
     code, detail = map(secrets.hide, _from_challenges(response) or _from_body(status, body) or ("", ""))
     wanted = response.headers.get("retry-after", "")
     if code:
@@ -180,7 +180,7 @@ def _worded(code: str, detail: str) -> str:
     return printable(f"{word.lower().replace('_', ' ')}: {detail}")
 
 
-def _without_code(response: httpx.Response, body: bytes) -> str:
+def _without_code(response: Response, body: bytes) -> str:
     status = response.status_code
     if status == 401:
         return _DEFAULT_TEXTS["UNAUTHORIZED"]
@@ -191,7 +191,7 @@ def _without_code(response: httpx.Response, body: bytes) -> str:
     return f'StatusCode: {status}, "{escaped}"'
 
 
-def _from_challenges(response: httpx.Response) -> tuple[str, str] | None:
+def _from_challenges(response: Response) -> tuple[str, str] | None:
     if response.status_code != 401:
         return None
     for challenge in parse_challenges(response.headers.get_list("www-authenticate")):

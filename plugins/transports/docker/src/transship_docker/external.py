@@ -20,7 +20,7 @@ from transship_docker.responses import read_what_comes
 if TYPE_CHECKING:
     from transship.image.descriptor import Descriptor
     from transship_docker.downloads import OpenPlace
-    from transship_docker.http import httpx
+    from transship_docker.messages import Response
 
 _TYPES = (
     DOCKER_FOREIGN_LAYER,
@@ -45,7 +45,7 @@ def external_places(network: Network, urls: Iterable[str]) -> list[OpenPlace]:
 
 
 def _place(network: Network, url: str) -> OpenPlace:
-    def ask(headers: Mapping[str, str]) -> httpx.Response:
+    def ask(headers: Mapping[str, str]) -> Response:
         with while_doing("failed fetching external blob from all urls"):
             response = network.send("GET", url, headers)
             accepted = (200, 206, 416) if "Range" in headers else (200,)

@@ -14,7 +14,8 @@ from transship_docker.addresses import origin_of
 from transship_docker.certificates import system_tls_context
 from transship_docker.connections import CONNECT_TIMEOUT, STALL_TIMEOUT, Backend, Stream
 from transship_docker.errors import NetworkError, printable, redacted
-from transship_docker.http import httpx
+from transship_docker.http import ENGINE_ERRORS, httpcore
+from transship_docker.messages import Address, Request, Response, encoded_headers
 from transship_docker.network_errors import described
 from transship_docker.pool import Pool, Route
 from transship_docker.proxies import proxy_for
@@ -30,10 +31,10 @@ _REDIRECTS = 10
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _SAME_METHOD_STATUSES = (307, 308)
 
-_HIDE = "transship.hide"
-"""The extension of a request that says how to keep its secrets from being shown."""
+_ALWAYS = (("Accept-Encoding", "identity"),)
 
 Body = bytes | Iterable[bytes] | None
+_Lines = tuple[tuple[str, str], ...]
 
 
 class Network:
@@ -58,7 +59,7 @@ class Network:
         self._insecure = insecure
         self._debug = debug
         self.secrets = Secrets()
-        self._pool = Pool(self._new_transport)
+        self._pool = Pool(self._new_connection)
 
     def send(
         self,
@@ -71,7 +72,7 @@ class Network:
         public_only: bool = False,
         same_host_only: bool = False,
         stall_timeout: float | None = None,
-    ) -> httpx.Response:
+    ) -> Response:
         """The answer, its body still to be read; close it. Redirects are followed where the method may be repeated.
 
         ``authorization`` is sent to the first origin only, and never again after another one was asked. With
@@ -79,10 +80,11 @@ class Network:
         not followed, nor, with ``content``, those to other origins: it may hold a secret. Raises ``NetworkError``.
         """
         self.secrets.add_authorization(authorization)
+        stall_timeout = STALL_TIMEOUT if stall_timeout is None else stall_timeout
+        lines = tuple(headers.items() if isinstance(headers, Mapping) else headers)
         for _ in range(_REDIRECTS + 1):
-            response = self._send_once(
-                self._request(method, url, headers, content, authorization, stall_timeout), public_only
-            )
+            request = Request(method, url, stall_timeout, self.secrets.hide)
+            response = self._send_once(request, lines, content, authorization, public_only)
             target = self._redirect_target(response, method, content)
             if not target or (same_host_only and not _is_same_service(target, url, content)):
                 return response
@@ -98,60 +100,48 @@ class Network:
         """Close all connections. May be called more than once."""
         self._pool.close()
 
-    def _send_once(self, request: httpx.Request, public_only: bool) -> httpx.Response:
+    def _send_once(
+        self, request: Request, lines: _Lines, content: Body, authorization: str, public_only: bool
+    ) -> Response:
         self._cancellation.check()
-        url = str(request.url)
+        sent = self._sendable(request, lines, content, authorization)
         try:
-            response = self._pool.send(request, self._route(url, public_only))
-        except (httpx.HTTPError, OSError, ValueError) as error:
+            response = self._pool.send(request, sent, self._route(request.url, sent.url.origin, public_only))
+        except (*ENGINE_ERRORS, OSError, ValueError) as error:
             failure = network_error(error, request)
             self._debug(str(failure))
             raise failure from error
-        self._debug(self.secrets.hide(f"{request.method} {redacted(url)}: {response.status_code}"))
-        response.request = request
-        stream = response.extensions.get("network_stream")
-        if isinstance(stream, Stream):
-            stream.head_came()
+        self._debug(self.secrets.hide(f"{request.method} {redacted(request.url)}: {response.status_code}"))
+        if isinstance(response.connection, Stream):
+            response.connection.head_came()
         return response
 
-    def _request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | Iterable[tuple[str, str]],
-        content: Body,
-        authorization: str,
-        stall_timeout: float | None,
-    ) -> httpx.Request:
-        lines = headers.items() if isinstance(headers, Mapping) else headers
-        lines = (("User-Agent", self._user_agent), ("Accept-Encoding", "identity"), *lines)
-        stall_timeout = STALL_TIMEOUT if stall_timeout is None else stall_timeout
+    def _sendable(self, request: Request, lines: _Lines, content: Body, authorization: str) -> httpcore.Request:
+        """``request`` as the engine takes it."""
+        method = request.method
         timeouts = {
             "connect": CONNECT_TIMEOUT,
-            "read": stall_timeout,
-            "write": min(stall_timeout, STALL_TIMEOUT),
+            "read": request.stall_timeout,
+            "write": min(request.stall_timeout, STALL_TIMEOUT),
             "pool": None,
         }
         try:
-            parsed = httpx.URL(url)
-            known = _checked(parsed.netloc, lines)
-            extensions = {"timeout": timeouts, _HIDE: self.secrets.hide}
-            if content is None and method in ("GET", "HEAD"):
-                request = httpx.Request(method, parsed, headers=known, stream=_NO_BODY, extensions=extensions)
-            else:
-                request = httpx.Request(method, parsed, headers=known, content=content, extensions=extensions)
+            url, host = Address.parse(request.url)
+            headers = [(b"Host", host), *encoded_headers((("User-Agent", self._user_agent), *_ALWAYS, *lines))]
+            headers += _framing(method, content, lines)
             if authorization:
-                request.headers["Authorization"] = authorization
-            return request
-        except (httpx.InvalidURL, UnicodeError, ValueError) as error:
-            raise self._failure(method, url, printable(str(error))) from None
+                headers.append((b"Authorization", authorization.encode("ascii")))
+        except ValueError as error:
+            raise self._failure(method, request.url, printable(str(error))) from None
+        body = () if content is None else content
+        return httpcore.Request(method, url, headers=headers, content=body, extensions={"timeout": timeouts})
 
-    def _redirect_target(self, response: httpx.Response, method: str, content: Body) -> str:
+    def _redirect_target(self, response: Response, method: str, content: Body) -> str:
         """Where to go instead, ``""``: nowhere."""
         if not _is_redirect(response, method, content):
             return ""
         try:
-            return absolute_url(response.headers["location"], str(response.request.url))
+            return absolute_url(response.headers["location"], response.request.url)
         except NetworkError as error:
             response.close()
             raise NetworkError(self.secrets.hide(str(error))) from None
@@ -160,28 +150,45 @@ class Network:
         return NetworkError(self.secrets.hide(f'{method.capitalize()} "{redacted(url)}": {what}'))
 
     @staticmethod
-    def _route(url: str, public_only: bool) -> Route:
+    def _route(url: str, origin: httpcore.Origin, public_only: bool) -> Route:
         proxy = proxy_for(url)
-        return Route(origin_of(url), proxy, public_only and not proxy)
+        return Route(origin, proxy, public_only and not proxy)
 
-    def _new_transport(self, route: Route) -> httpx.HTTPTransport:
+    def _new_connection(self, route: Route) -> httpcore.ConnectionInterface:
         proxy = route.proxy
-        limits = httpx.Limits(max_connections=None, keepalive_expiry=_IDLE_TIMEOUT)
+        is_socks = proxy.partition("://")[0] in SOCKS_SCHEMES
         try:
-            is_socks = proxy.partition("://")[0] in SOCKS_SCHEMES
             socks = SocksProxy.parse(proxy) if is_socks else None
-            asked = self._http_proxy(proxy) if proxy and not is_socks else None
-            transport = httpx.HTTPTransport(verify=self._tls, trust_env=False, limits=limits, proxy=asked)
-        except (ValueError, httpx.InvalidURL):
+            backend = Backend(self._cancellation, public_only=route.public_only, socks=socks)
+            pool = self._http_proxy(proxy, backend) if proxy and not is_socks else None
+        except ValueError:
             # its address is not shown: it may hold a password
             kinds = "http://, https:// and socks5://"
             raise NetworkError(f"the proxy that the environment names cannot be used: only {kinds} can") from None
-        # httpx has no word for it: the pool's backend decides how a socket is made and read.
-        transport._pool._network_backend = Backend(self._cancellation, public_only=route.public_only, socks=socks)
-        return transport
+        if pool is not None:
+            return pool.create_connection(route.origin)
+        return httpcore.HTTPConnection(
+            route.origin, ssl_context=self._tls, keepalive_expiry=_IDLE_TIMEOUT, network_backend=backend
+        )
 
-    def _http_proxy(self, url: str) -> httpx.Proxy:
-        return httpx.Proxy(url, ssl_context=self._proxy_tls if url.startswith("https:") else None)
+    def _http_proxy(self, proxy: str, backend: Backend) -> httpcore.HTTPProxy:
+        import httpx  # knows how credentials are written in an address, and takes long to import
+
+        try:
+            named = httpx.Proxy(proxy)
+        except httpx.InvalidURL as error:
+            raise ValueError(str(error)) from error
+        if named.url.scheme not in ("http", "https"):
+            raise ValueError(named.url.scheme)
+        is_secured = named.url.scheme == "https"
+        return httpcore.HTTPProxy(
+            Address.parse(str(named.url)).url,
+            proxy_auth=named.raw_auth,
+            ssl_context=self._tls,
+            proxy_ssl_context=self._proxy_tls if is_secured else None,
+            keepalive_expiry=_IDLE_TIMEOUT,
+            network_backend=backend,
+        )
 
     @functools.cached_property
     def _proxy_tls(self) -> ssl.SSLContext:
@@ -189,76 +196,70 @@ class Network:
         return system_tls_context()
 
 
-class _NoBody(httpx.SyncByteStream):
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(())
+def _framing(method: str, content: Body, lines: _Lines) -> list[tuple[bytes, bytes]]:
+    """The header that says how long the body is (RFC 9110, section 8.6), unless ``lines`` do."""
+    if content is None and method not in ("POST", "PUT", "PATCH"):
+        return []
+    if any(name.lower() in ("content-length", "transfer-encoding") for name, _ in lines):
+        return []
+    if content is None or isinstance(content, bytes):
+        return [(b"Content-Length", b"%d" % len(content or b""))]
+    return [(b"Transfer-Encoding", b"chunked")]
 
 
-_NO_BODY = _NoBody()
-
-
-@functools.lru_cache(maxsize=64)
-def _checked(host: bytes, lines: tuple[tuple[str, str], ...]) -> httpx.Headers:
-    """Header lines that are sent often: httpx looks at each character of them."""
-    return httpx.Headers([("Host", host.decode()), *lines])
-
-
-def _dismiss(response: httpx.Response) -> None:
+def _dismiss(response: Response) -> None:
     """Close an answer. If its body is short it is read before, so that the connection can be used again."""
     length = response.headers.get("content-length", "")
-    with closing(response), suppress(httpx.HTTPError, OSError):
+    with closing(response), suppress(*ENGINE_ERRORS, OSError):
         if length.isdecimal() and int(length) <= _SHORT:
             end_body_at(response, time.monotonic() + _SHORT_TIMEOUT)
             for _ in response.iter_raw():
                 pass
 
 
-def end_body_at(response: httpx.Response, moment: float) -> None:
+def end_body_at(response: Response, moment: float) -> None:
     """Let a body break off at that moment of ``time.monotonic``, even if what comes never makes a piece."""
-    stream = response.extensions.get("network_stream")
-    if isinstance(stream, Stream):
-        stream.end_body_at(moment)
+    if isinstance(response.connection, Stream):
+        response.connection.end_body_at(moment)
 
 
-def rest_of_body(response: httpx.Response, size: int) -> Iterator[memoryview] | None:
+def rest_of_body(response: Response, size: int) -> Iterator[memoryview] | None:
     """The last ``size`` bytes of a body, none of which was read yet, straight from the connection; None: it cannot be.
 
     Nothing else can be read from the answer, nor can its connection be used again. A piece is valid until the next
-    one. Raises ``httpx.HTTPError``.
+    one. Raises ``ENGINE_ERRORS``.
     """
-    stream = response.extensions.get("network_stream")
-    return _rest(stream, response, size) if isinstance(stream, Stream) else None
+    stream = response.connection
+    return _rest(stream, response.request.stall_timeout, size) if isinstance(stream, Stream) else None
 
 
-def _rest(stream: Stream, response: httpx.Response, size: int) -> Iterator[memoryview]:
-    timeout = response.request.extensions["timeout"]["read"]
+def _rest(stream: Stream, timeout: float, size: int) -> Iterator[memoryview]:
     buffer = memoryview(bytearray(min(size, _BIG_PIECE)))
     while size:
         try:
             count = stream.read_into(buffer[:size], timeout)
         except TimeoutError as error:
-            raise httpx.ReadTimeout(str(error)) from error
+            raise httpcore.ReadTimeout(str(error)) from error
         except OSError as error:
-            raise httpx.ReadError(str(error)) from error
+            raise httpcore.ReadError(str(error)) from error
         if not count:
-            raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
+            raise httpcore.RemoteProtocolError("peer closed connection without sending complete message body")
         yield buffer[:count]
         size -= count
 
 
-def network_error(error: Exception, request: httpx.Request) -> NetworkError:
+def network_error(error: Exception, request: Request) -> NetworkError:
     """``error`` of the HTTP library in the words that users know."""
-    url = str(request.url)
-    reason, may_pass = described(error, url)
+    reason, may_pass = described(error, request.url)
     return NetworkError(
-        request.extensions[_HIDE](f'{request.method.capitalize()} "{redacted(url)}": {reason}'),
+        request.hide(f'{request.method.capitalize()} "{redacted(request.url)}": {reason}'),
         retryable=may_pass,
-        was_connected=not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout),
-        timed_out=isinstance(error, httpx.TimeoutException),
+        was_connected=not isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout),
+        timed_out=isinstance(error, httpcore.TimeoutException),
     )
 
 
-def _is_redirect(response: httpx.Response, method: str, content: Body) -> bool:
+def _is_redirect(response: Response, method: str, content: Body) -> bool:
     """Whether an answer leads elsewhere, and the same may be asked for there."""
     status = response.status_code
     if status not in _REDIRECT_STATUSES or not response.headers.get("location", ""):

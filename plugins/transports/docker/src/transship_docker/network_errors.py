@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from transship_docker.addresses import origin_of
 from transship_docker.errors import printable
-from transship_docker.http import httpx
+from transship_docker.http import httpcore
 from transship_docker.proxies import proxy_for
 
 _Kind = TypeVar("_Kind", bound=BaseException)
@@ -48,18 +48,18 @@ def described(error: Exception, url: str) -> tuple[str, bool]:
         return _tls(found)
     if (unknown := _first(chain, socket.gaierror)) is not None:
         return f"{dialled}: lookup {host}: {_lookup_reason(unknown)}", unknown.errno == socket.EAI_AGAIN
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpcore.TimeoutException):
         return f"{dialled} {host}:{port}: i/o timeout" if isinstance(
-            error, httpx.ConnectTimeout
+            error, httpcore.ConnectTimeout
         ) else "i/o timeout", True
     if (failure := next((link for link in chain if isinstance(link, OSError) and link.errno), None)) is not None:
-        where = f"{dialled} {host}:{port}: connect: " if isinstance(error, httpx.ConnectError) else ""
+        where = f"{dialled} {host}:{port}: connect: " if isinstance(error, httpcore.ConnectError) else ""
         return f"{where}{os.strerror(failure.errno or 0).lower()}", failure.errno in _PASSING
-    if isinstance(error, httpx.LocalProtocolError) and "header" in str(error):
+    if isinstance(error, httpcore.LocalProtocolError) and "header" in str(error):
         return "a header would hold characters that it must not", False  # not shown: it may be a token
-    if isinstance(error, httpx.RemoteProtocolError):
+    if isinstance(error, httpcore.RemoteProtocolError):
         return _protocol(str(error))
-    return printable(str(error)) or type(error).__name__, isinstance(error, httpx.NetworkError)
+    return printable(str(error)) or type(error).__name__, isinstance(error, httpcore.NetworkError)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from transship_docker.addresses import Origin
-from transship_docker.http import httpcore, httpx
+from transship_docker.http import httpcore
+from transship_docker.messages import Request, Response
 
 IDLE_LIMIT = 32
 """How many connections are kept when nobody uses them, wherever they lead."""
@@ -16,87 +16,76 @@ IDLE_LIMIT = 32
 class Route(NamedTuple):
     """Where connections lead, through which proxy (``""``: none), and whether no private address may be there."""
 
-    origin: Origin
+    origin: httpcore.Origin
     proxy: str
     public_only: bool
 
 
 class Pool:
-    """Lends each request a transport of its own. Several threads may use one pool at the same time.
+    """Lends each request a connection of its own. Several threads may use one pool at the same time.
 
-    Transports of httpx have pools themselves, which look at each of their connections twice for each request. So each
-    is left to have one.
+    The engine's own pools look at each of their connections twice for each request.
     """
 
-    def __init__(self, make: Callable[[Route], httpx.HTTPTransport]) -> None:
+    def __init__(self, make: Callable[[Route], httpcore.ConnectionInterface]) -> None:
         self._make = make
         self._lock = threading.Lock()
-        self._idle: dict[httpx.HTTPTransport, Route] = {}  # the one that is idle for the longest time is the first
-        self._lent: set[httpx.HTTPTransport] = set()
+        self._idle: dict[httpcore.ConnectionInterface, Route] = {}  # the first is idle for the longest time
+        self._lent: set[httpcore.ConnectionInterface] = set()
 
-    def send(self, request: httpx.Request, route: Route) -> httpx.Response:
-        """The answer; close it, so that others can have its connection. Raises what httpx does, and ``OSError``."""
-        transport = self._take(route)
+    def send(self, request: Request, sent: httpcore.Request, route: Route) -> Response:
+        """The answer to ``request``, which the engine knows as ``sent``; close it, so that others can have its
+        connection. Raises ``ENGINE_ERRORS`` and ``OSError``.
+        """
+        connection = self._take(route)
         try:
-            response = transport.handle_request(request)
+            answer = connection.handle_request(sent)
         except BaseException:
-            self._give_back(route, transport)
+            self._give_back(route, connection)
             raise
-        stream = cast("httpx.SyncByteStream", response.stream)
-        response.stream = _LentStream(stream, lambda: self._give_back(route, transport))
-        return response
+        return Response(request, answer, lambda: self._give_back(route, connection))
 
     def close(self) -> None:
         """Close all connections, those in use too. May be called more than once."""
         with self._lock:
-            transports = [*self._lent, *self._idle]
+            connections = [*self._lent, *self._idle]
             self._idle.clear()
             self._lent.clear()
-        for transport in transports:
-            transport.close()
+        for connection in connections:
+            connection.close()
 
-    def _take(self, route: Route) -> httpx.HTTPTransport:
+    def _take(self, route: Route) -> httpcore.ConnectionInterface:
+        expired = []
         with self._lock:
-            fitting = (transport for transport, where in reversed(self._idle.items()) if where == route)
-            transport = next(fitting, None) or self._make(route)
-            self._idle.pop(transport, None)
-            self._lent.add(transport)
-            return transport
+            for connection in [known for known, where in reversed(self._idle.items()) if where == route]:
+                del self._idle[connection]
+                if not connection.has_expired():
+                    break
+                expired.append(connection)
+            else:
+                connection = self._make(route)
+            self._lent.add(connection)
+        for useless in expired:
+            useless.close()
+        return connection
 
-    def _give_back(self, route: Route, transport: httpx.HTTPTransport) -> None:
+    def _give_back(self, route: Route, connection: httpcore.ConnectionInterface) -> None:
         with self._lock:
-            if transport not in self._lent:  # everything was closed meanwhile
+            if connection not in self._lent:  # everything was closed meanwhile
                 return
-            self._lent.remove(transport)
-            if _is_usable(transport):
-                self._idle[transport] = route
+            self._lent.remove(connection)
+            if _is_usable(connection):
+                self._idle[connection] = route
                 if len(self._idle) <= IDLE_LIMIT:
                     return
-                transport = next(iter(self._idle))
-                del self._idle[transport]
-        transport.close()
+                connection = next(iter(self._idle))
+                del self._idle[connection]
+        connection.close()
 
 
-class _LentStream(httpx.SyncByteStream):
-    def __init__(self, stream: httpx.SyncByteStream, give_back: Callable[[], None]) -> None:
-        self._stream = stream
-        self._give_back = give_back
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._stream)
-
-    def close(self) -> None:
-        give_back, self._give_back = self._give_back, lambda: None  # once: then the transport may be somebody else's
-        try:
-            self._stream.close()
-        finally:
-            give_back()
-
-
-def _is_usable(transport: httpx.HTTPTransport) -> bool:
-    """Whether its connection awaits a request, and brought nothing beyond the answer, such as a body after HEAD."""
-    connection: Any = next(iter(transport._pool.connections), None)
-    if connection is None or not connection.is_idle():
+def _is_usable(connection: Any) -> bool:
+    """Whether a connection awaits a request, and brought nothing beyond the answer, such as a body after HEAD."""
+    if not connection.is_available():
         return False
     # httpcore has no word for it: what its parser did not use would be the beginning of the next answer.
     while not isinstance(connection, httpcore.HTTP11Connection):

@@ -31,7 +31,7 @@ from transship_docker.reference import UNKNOWN_DIGEST, RegistryReference
 from transship_docker.registries import Endpoint
 
 if TYPE_CHECKING:
-    from transship_docker.http import httpx
+    from transship_docker.messages import Response
 
 _Answer = TypeVar("_Answer")
 
@@ -153,7 +153,7 @@ class RegistrySource(Source):
     def _place(self, number: int, digest: Digest) -> OpenPlace:
         path = f"/v2/{self._endpoints[number].reference.path}/blobs/{digest}"
 
-        def ask(headers: Mapping[str, str]) -> httpx.Response:
+        def ask(headers: Mapping[str, str]) -> Response:
             accepted = (200, 206, 416) if "Range" in headers else (200,)
             try:
                 with while_doing("fetching blob"):

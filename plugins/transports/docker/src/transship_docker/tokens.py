@@ -24,7 +24,7 @@ from transship_docker.realm import checked_realm
 from transship_docker.responses import whole_answer
 
 if TYPE_CHECKING:
-    from transship_docker.http import httpx
+    from transship_docker.messages import Response
 
 TOKEN_LIMIT = 1 << 20
 _SHORTEST_LIFE = 60.0
@@ -136,13 +136,13 @@ class TokenService:
         )
         return self._token_of(response, body, "Trying to obtain access token")
 
-    def _answer(self, send: Callable[[], httpx.Response]) -> tuple[httpx.Response, bytes]:
+    def _answer(self, send: Callable[[], Response]) -> tuple[Response, bytes]:
         """That of the service, which may be asked again: a second token does no harm."""
         return whole_answer(send, Backoff(self._cancellation, repeatable=True), TOKEN_LIMIT)
 
-    def _token_of(self, response: httpx.Response, body: bytes, doing: str) -> _Token:
+    def _token_of(self, response: Response, body: bytes, doing: str) -> _Token:
         secrets = self._network.secrets
-        status, url = response.status_code, secrets.hide(redacted(str(response.request.url)))
+        status, url = response.status_code, secrets.hide(redacted(response.request.url))
         if status == 200:
             return _parsed(body, url)
         if status == 429:
