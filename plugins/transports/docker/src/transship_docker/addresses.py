@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 from collections.abc import Callable
@@ -21,6 +22,7 @@ Origin = tuple[str, str, int | None]
 Resolve = Callable[[str], list[str]]
 
 
+@functools.lru_cache(maxsize=256)
 def origin_of(url: str) -> Origin:
     """Scheme, host and port of an address; raises ``ValueError`` if it is none.
 

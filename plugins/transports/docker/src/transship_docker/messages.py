@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 from transship_docker.http import httpcore
 
@@ -88,6 +88,12 @@ class Headers(Mapping[str, str]):
         return [_text(value) for value in self._values.get(name.lower().encode(), ())]
 
 
+class _Body(Protocol):
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
 class Response:
     """An answer whose body is still to be read. Close it."""
 
@@ -95,30 +101,31 @@ class Response:
         self.request = request
         self.status_code = answer.status
         self.headers = Headers(answer.headers)
-        self._answer = answer
+        self._body = cast("_Body", answer.stream)
+        self._extensions = answer.extensions
         self._on_close = on_close
 
     @property
     def reason_phrase(self) -> str:
         """The words beside the status."""
-        return _text(self._answer.extensions.get("reason_phrase", b""))
+        return _text(self._extensions.get("reason_phrase", b""))
 
     @property
     def connection(self) -> httpcore.NetworkStream:
         """What the answer comes through."""
-        stream: httpcore.NetworkStream = self._answer.extensions["network_stream"]
+        stream: httpcore.NetworkStream = self._extensions["network_stream"]
         return stream
 
     def iter_raw(self) -> Iterator[bytes]:
         """The body as it comes; raises ``ENGINE_ERRORS`` and ``OSError``."""
-        yield from self._answer.iter_stream()
+        yield from self._body
         self.close()
 
     def close(self) -> None:
         """Leave the rest of the body, and the connection to others. May be called more than once."""
         on_close, self._on_close = self._on_close, lambda: None  # the connection may be somebody else's then
         try:
-            self._answer.close()
+            self._body.close()
         finally:
             on_close()
 
