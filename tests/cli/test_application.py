@@ -444,6 +444,16 @@ class TestSignals:
         assert "deadline exceeded" in result.stderr
         assert len(result.stderr.splitlines()) == 1
 
+    @pytest.mark.parametrize("arguments", [["copy", "dir:a", "dir:b"], ["plugins"]])
+    def test_timeout_ends_what_waits_for_a_pipe_with_defaults(self, tmp_path, monkeypatch, arguments):
+        monkeypatch.setenv("TRANSSHIP_CONFIG", str(tmp_path / "pipe"))
+        os.mkfifo(tmp_path / "pipe")
+        args = [*PROGRAM, *arguments, "--command-timeout=100ms"]
+        result = subprocess.run(args, capture_output=True, text=True, check=False, timeout=30)
+        assert result.returncode == 1
+        assert "deadline exceeded" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
     @pytest.mark.uses("dir")
     def test_timeout_ends_a_copy_in_the_middle(self, site):
         args = ["--command-timeout", "700ms", "copy", "--insecure-policy", "slow:x", "dir:target"]

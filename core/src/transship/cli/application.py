@@ -59,6 +59,7 @@ class Application:
         self.globals = GlobalOptions()
         self.cancellation = Cancellation()
         self._deadline = Deadline(self.log, EXIT_FAILURE)
+        self._is_timed = False
         self._tls_verify: bool | None = None
         self._sources: dict[str, Context] = {}
 
@@ -111,10 +112,16 @@ class Application:
             self.log.warning("'--tls-verify' is deprecated, please set this on the specific subcommand")
         if self.globals.insecure_policy and self.globals.require_signed:
             raise UsageError("--insecure-policy and --require-signed are mutually exclusive")
-        self.cancellation = Cancellation(self.globals.command_timeout)
-        self._deadline.start(self.globals.command_timeout)
+        self.start_clock(self.globals.command_timeout)
         for error in self.manager.load_extensions():
             self.log.warning(str(error))
+
+    def start_clock(self, seconds: float) -> None:
+        """Let the command have this much time from now on, unless that was said before; 0 or less: any."""
+        if not self._is_timed:
+            self._is_timed = seconds > 0
+            self.cancellation = Cancellation(seconds)
+            self._deadline.start(seconds)
 
     def defaults(self, command: str, params: Sequence[click.Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
         """What the user's file says of flags that are not ``given``. Under Skopeo's name there is no such file."""
@@ -215,7 +222,12 @@ class Application:
             rest = before + rest
         else:  # it does not know the global flags, so they may only stand before it
             self.take_globals(FlagParser(global_options()).parse_args(before)[0])
-        with command.make_context(f"{self.program} {name}", rest, obj=self) as context:
+        try:
+            context = command.make_context(f"{self.program} {name}", rest, obj=self)
+        except BaseException:
+            self._deadline.stop()
+            raise
+        with context:
             gc.enable()
             try:
                 command.invoke(context)

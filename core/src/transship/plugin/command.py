@@ -53,6 +53,9 @@ class Application(Protocol):
         """The flags that every command takes, hidden in its help."""
         ...
 
+    def start_clock(self, seconds: float) -> None:
+        """Let the command have this much time from now on, unless that was said before; 0 or less: any."""
+
     def defaults(self, command: str, params: Sequence[click.Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
         """What the user's file of defaults says of the flags of ``command`` that are not ``given``."""
         ...
@@ -203,6 +206,7 @@ class GoCommand(click.Command):
         values, order = FlagParser(params).parse_args(args)
         application: Application | None = ctx.obj
         if application is not None and not any("--help" in param.opts for param in order):
+            application.start_clock(values.get("command_timeout", 0))  # what has the defaults may be a pipe
             ctx.default_map = application.defaults(str(self.name), params, values)
         for param in iter_params_for_processing(order, params):
             param.handle_parse_result(ctx, values, [])
