@@ -239,13 +239,21 @@ class TestSettings:
         assert set(said) == {b"said once"}
 
     def test_the_next_pipe_of_that_name_says_something_else(self, tmp_path):
+        """File systems give the number of what was removed to what is made next."""
         for data in (b"first", b"second"):
             os.mkfifo(tmp_path / "pipe")
-            writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,))
+            writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,), daemon=True)
             writer.start()
             assert read_settings(str(tmp_path / "pipe"), 100, is_named=True) == data
             writer.join()
-            (tmp_path / "pipe").rename(tmp_path / data.decode())
+            (tmp_path / "pipe").unlink()
+
+    def test_pipes_are_held_in_small_numbers(self, tmp_path, pipe):
+        paths = [pipe(b"data") for _ in range(40)]
+        before = len(os.listdir("/proc/self/fd"))
+        for path in paths:
+            assert read_settings(path, 100, is_named=True) == b"data"
+        assert len(os.listdir("/proc/self/fd")) <= before + 16
 
     @pytest.mark.parametrize("size", [5, 6])
     def test_only_as_much_as_the_limit_is_read_of_it(self, pipe, size):

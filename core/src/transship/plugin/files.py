@@ -9,6 +9,7 @@ import functools
 import os
 import re
 import stat
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -94,15 +95,38 @@ def read_settings(path: str, limit: int, *, is_named: bool) -> bytes:
     if stat.S_ISREG(status.st_mode) or not (is_named or _is_null_device(status)):
         return read_regular(path, limit)
     with _PIPES:
-        data = _read_once(path, limit + 1, status.st_dev, status.st_ino)
+        data = _read_once(_Pipe(path), limit + 1)
     if len(data) > limit:
         raise _too_long(path, limit)
     return data
 
 
+class _Pipe:
+    """What ``path`` names now. As long as this is there nothing else gets its number: equal ones are the same."""
+
+    _held = -1
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        if sys.platform == "linux":  # elsewhere nothing can be held without being opened for reading
+            self._held = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        status = os.stat(self._held if self._held >= 0 else path)
+        self._number = status.st_dev, status.st_ino
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Pipe) and self._number == other._number
+
+    def __hash__(self) -> int:
+        return hash(self._number)
+
+    def __del__(self) -> None:
+        if self._held >= 0:
+            os.close(self._held)
+
+
 @functools.lru_cache(maxsize=16)
-def _read_once(path: str, size: int, device: int, inode: int) -> bytes:
-    with open(path, "rb") as file:
+def _read_once(pipe: _Pipe, size: int) -> bytes:
+    with open(pipe.path, "rb") as file:
         return file.read(size)
 
 
