@@ -95,6 +95,22 @@ def test_folders_that_another_writer_makes_meanwhile_are_used(place, tmp_path):
 
 
 @pytest.mark.parametrize("place", ["sftp"], indirect=True)
+def test_folders_that_cannot_be_made_are_not_tried_again_and_again(place, tmp_path):
+    (tmp_path / "elsewhere" / "layout").write_bytes(b"no folder")
+    with closing(store_to_write(parse_reference(f"{place.url}/a/b/c/d").place, Context())) as store:
+        make, tried = store._filesystem.ftp.mkdir, []
+
+        def count(path, *mode):
+            tried.append(path)
+            make(path, *mode)
+
+        store._filesystem.ftp.mkdir = count
+        with pytest.raises(TransportError):
+            store.make_folder("blobs")
+    assert 1 <= len(tried) <= 2
+
+
+@pytest.mark.parametrize("place", ["sftp"], indirect=True)
 def test_lock_that_is_given_up_while_it_is_asked_for_is_taken(place, tmp_path):
     path = tmp_path / "elsewhere" / "layout" / lock.LOCK_NAME
     with closing(store_to_write(parse_reference(place.url).place, Context())) as store:

@@ -162,16 +162,24 @@ class TreeStore(Store):
         return f"{root}/{name}" if name else root
 
     def _make_folders(self, path: str) -> None:
-        levels = path.count("/") + 1
-        for _ in range(levels):
+        before = ""
+        while True:
             try:
                 self._filesystem.makedirs(path, exist_ok=True)
                 return
-            except Exception as error:  # many file systems fail in some way when another writer makes a level first
-                failure = error
-            if self._filesystem.isdir(path):
-                return
-        raise failure
+            except Exception:  # many file systems fail in some way when another writer makes a level first
+                there = self._nearest_folder(path)
+                if there == path:
+                    return
+                if len(there) <= len(before):
+                    raise
+                before = there
+
+    def _nearest_folder(self, path: str) -> str:
+        """``path``, or the nearest folder above it that is there."""
+        while path and not self._filesystem.isdir(path):
+            path = path.rpartition("/")[0]
+        return path
 
     def _status(self, name: str) -> dict[str, Any] | None:
         path = self._path(name)
