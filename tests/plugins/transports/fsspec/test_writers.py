@@ -149,7 +149,12 @@ def test_lock_that_a_killed_writer_left_is_broken(place, images, transship_cli, 
         store.make_folder("")
         assert store._lock()._take()
     monkeypatch.setattr(lock, "STALE_SECONDS", 1.0)
-    assert transship_cli("--insecure-policy", "copy", f"{images}:one", f"fsspec:{place.url}:v1").code == 0
+    monkeypatch.setattr(lock, "TELLING_SECONDS", 0.2)
+    outcome = transship_cli("--insecure-policy", "copy", "-q", f"{images}:one", f"fsspec:{place.url}:v1")
+    assert outcome.code == 0
+    (told,) = outcome.err.splitlines()
+    assert lock.LOCK_NAME in told
+    assert "1 s" in told
     assert _tags(place) == ["v1"]
 
 

@@ -87,7 +87,8 @@ class Lock(ABC):
                 continue
             if now - began > TELLING_SECONDS and not is_told:
                 is_told = True
-                self._context.warn(f"Waiting for {self._path}, which another writer has, or has left")
+                limit = f"{STALE_SECONDS:.0f} s"
+                self._context.warn(f"Waiting for {self._path}, which another writer has; if it was killed, for {limit}")
             if now - began > PATIENCE_SECONDS:
                 raise TransportError(f"lock {self._path}: somebody else has it; remove it if nobody does")
             self._context.cancellation.wait(random.uniform(0.05, 0.3))  # noqa: S311 - so that waiting writers do not march in step
