@@ -109,7 +109,8 @@ def embeds_other_reference(manifest: ImageManifest, named: DockerReference | Non
     """Whether the manifest repeats a name or tag that is not the destination's."""
     if not isinstance(manifest, Schema1Manifest) or named is None:
         return False
-    return (manifest.document.name, manifest.document.tag) != (named.path, named.tag)
+    document = manifest.document
+    return (document.name, document.tag) != (named.path, named.tag)
 
 
 def updated_image(manifest: ImageManifest, config: bytes | None, update: ImageUpdate) -> UpdatedImage:
@@ -151,16 +152,16 @@ def _from_schema1(manifest: Schema1Manifest, target: str, update: ImageUpdate) -
 
 
 def _edited_schema1(manifest: Schema1Manifest, target: str, update: ImageUpdate) -> UpdatedImage:
-    document = manifest.document
+    written = document = manifest.document
     if update.layers is not None:
         _check_count(update.layers, manifest.layers)
-        document = document.with_blobs([_digest(layer) for layer in update.layers])
+        written = written.with_blobs([_digest(layer) for layer in update.layers])
     if update.named is not None and embeds_other_reference(manifest, update.named):
-        document = document._replace(name=update.named.path, tag=update.named.tag)
+        written = written._replace(name=update.named.path, tag=update.named.tag)
     is_signed = guess_media_type(manifest.data) == DOCKER_SCHEMA1_SIGNED
-    if document == manifest.document and (is_signed or target != DOCKER_SCHEMA1_SIGNED):
+    if written == document and (is_signed or target != DOCKER_SCHEMA1_SIGNED):
         return UpdatedImage(manifest.data, manifest.media_type, None, None)
-    return UpdatedImage(document.signed(), DOCKER_SCHEMA1_SIGNED, None, None)
+    return UpdatedImage(written.signed(), DOCKER_SCHEMA1_SIGNED, None, None)
 
 
 def _diff_ids(manifest: Schema1Manifest, update: ImageUpdate) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transship.errors import InvalidManifestError, UnsupportedError
 from transship.image.descriptor import (
@@ -26,8 +26,10 @@ from transship.image.media_types import (
     SCHEMA1_TYPES,
 )
 from transship.image.quoting import quoted
-from transship.image.schema1 import Schema1Document, parse_schema1
 from transship.image.strict_json import dump_json, load_json_object
+
+if TYPE_CHECKING:
+    from transship.image.schema1 import Schema1Document
 
 _LAYER_LIMIT = 10_000
 _TYPE_MEMBERS = ("mediaType", "schemaVersion")
@@ -46,14 +48,16 @@ class Layer(NamedTuple):
 class ImageManifest:
     """The manifest of one image or artifact.
 
-    ``data`` are the bytes it was read from. ``config`` is None in schema 1, which has no config blob.
-    ``layers`` are base first; in schema 1 their sizes (-1) and media types (``""``) are not known.
+    ``data`` are the bytes it was read from, ``members`` is the whole document as parsed. ``config`` is None in
+    schema 1, which has no config blob. ``layers`` are base first; in schema 1 their sizes (-1) and media types
+    (``""``) are not known.
     """
 
     data: bytes
     media_type: str
     config: Descriptor | None
     layers: tuple[Layer, ...]
+    members: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_image(self) -> bool:
@@ -68,35 +72,41 @@ class ImageManifest:
         return can_change_layer_compression(media_type, self.media_type)
 
 
-@dataclass(frozen=True, slots=True)
 class Schema1Manifest(ImageManifest):
     """A docker manifest of schema 1."""
 
-    document: Schema1Document
+    __slots__ = ()
+
+    @property
+    def document(self) -> Schema1Document:
+        """What it says; read anew each time."""
+        from transship.image.schema1 import parse_schema1
+
+        return parse_schema1(self.data)
 
     def can_change_compression(self, media_type: str) -> bool:
         """Always: the manifest does not say how layers are compressed."""
         return True
 
 
-@dataclass(frozen=True, slots=True)
 class DockerManifest(ImageManifest):
-    """A docker manifest of schema 2. ``members`` is the whole document as parsed."""
+    """A docker manifest of schema 2."""
+
+    __slots__ = ()
 
     config: Descriptor
-    members: Mapping[str, Any] = field(default_factory=dict)
 
     def with_layers(self, layers: Sequence[Descriptor]) -> bytes:
         """The manifest with other layers."""
         return docker_manifest(self.config, layers, self.members)
 
 
-@dataclass(frozen=True, slots=True)
 class OciManifest(ImageManifest):
-    """An OCI image manifest. ``members`` is the whole document as parsed."""
+    """An OCI image manifest."""
+
+    __slots__ = ()
 
     config: Descriptor
-    members: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def artifact_type(self) -> str:
@@ -208,13 +218,15 @@ def _refuse_other_version(document: Mapping[str, Any]) -> None:
 
 
 def _parse_schema1(data: bytes, media_type: str) -> Schema1Manifest:
+    from transship.image.schema1 import parse_schema1  # hardly any image is one
+
     document = load_json_object(data, "schema 1 manifest")
     parsed = parse_schema1(data)
     _refuse_in_schema1(document, media_type)
     layers = tuple(
         Layer(Descriptor(media_type="", digest=entry.blob), is_empty=entry.throwaway) for entry in parsed.entries
     )
-    return Schema1Manifest(data, media_type, None, layers, parsed)
+    return Schema1Manifest(data, media_type, None, layers, document)
 
 
 def _refuse_in_schema1(document: Mapping[str, Any], media_type: str) -> None:

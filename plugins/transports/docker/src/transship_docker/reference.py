@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from transship.errors import InvalidReferenceError
 from transship.image.reference import DockerReference
@@ -13,15 +13,20 @@ UNKNOWN_DIGEST = "@@unknown-digest@@"
 _PREFIX = "//"
 
 
-@dataclass(frozen=True, kw_only=True)
 class RegistryReference(Reference):
-    """An image in a registry, or, where ``image`` has neither tag nor digest, a repository.
+    """An image in a registry, or, where ``image`` has neither tag nor digest, a repository."""
 
-    With ``has_unknown_digest`` it is a destination for a manifest that gets no tag.
-    """
+    named: DockerReference
 
-    image: DockerReference
-    has_unknown_digest: bool = False
+    @property
+    def image(self) -> DockerReference:
+        """What it names."""
+        return self.named
+
+    @property
+    def has_unknown_digest(self) -> bool:
+        """Whether it is a destination for a manifest that gets no tag."""
+        return self.text.endswith(UNKNOWN_DIGEST)
 
 
 def registry_reference(reference: Reference) -> RegistryReference:
@@ -71,8 +76,6 @@ def _reference(transport: str, image: DockerReference, *, has_unknown_digest: bo
         named=image,
         policy_identity=scope.policy_identity,
         policy_namespaces=scope.policy_namespaces,
-        image=image,
-        has_unknown_digest=has_unknown_digest,
     )
 
 
