@@ -57,7 +57,7 @@ def _usage(name: str) -> str:
 
 def _options(name: str) -> list[click.Option]:
     if name == GLOBAL_PAGE:
-        return global_options()
+        return list(global_options())
     params = PluginManager().command(name).params
     return [param for param in params if isinstance(param, click.Option) and not param.hidden]
 

@@ -99,7 +99,7 @@ class Application:
 
     def global_options(self) -> list[click.Option]:
         """The flags that every command takes, hidden in its help."""
-        return global_options(hidden=True)
+        return list(global_options(hidden=True))
 
     def take_globals(self, params: dict[str, Any]) -> None:
         """Move the global flags out of a command's parameters, and let them take effect."""
@@ -292,7 +292,8 @@ class Application:
 
 def _split(args: list[str]) -> tuple[str | None, list[str], list[str]]:
     """The command's name, what stands before it, and what after it; None where there are only flags."""
-    takes_value = {name for option in global_options() if not is_boolean(option) for name in option.opts}
+    options = global_options(hidden=True)
+    takes_value = {name for option in options if not is_boolean(option) for name in option.opts}
     position = 0
     while position < len(args):
         word = args[position]

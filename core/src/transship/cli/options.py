@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 import click
@@ -35,7 +36,10 @@ PROGRESS_WAYS = ("auto", "bar", "plain", "json", "none")
 
 
 class GlobalOptions(NamedTuple):
-    """The flags that every command takes. Times in seconds, 0: none."""
+    """What the flags say that every command takes. Times in seconds, 0: none.
+
+    ``tls_verify`` is none of them: it may only stand before the command.
+    """
 
     command_timeout: float = 0
     debug: bool = False
@@ -83,9 +87,10 @@ def word_option(*names: str, choices: Sequence[str], **settings: Any) -> Value:
     return Value(*names, type=OneOf(choices), choices=choices, **settings)
 
 
-def global_options(*, hidden: bool = False) -> list[click.Option]:
-    """The flags that every command takes, made anew."""
-    return [
+@cache
+def global_options(*, hidden: bool = False) -> Sequence[click.Option]:
+    """The flags that every command takes."""
+    return (
         Value("--command-timeout", type=DURATION, default=0.0, hidden=hidden, help="timeout for the command execution"),
         Flag("--debug", hidden=hidden, help="enable debug output, as --log-level debug does"),
         word_option(
@@ -129,10 +134,11 @@ def global_options(*, hidden: bool = False) -> list[click.Option]:
             help="log as text or json, errors too",
         ),
         Flag("--no-config", hidden=hidden, help="take no defaults of flags from a file"),
-    ]
+    )
 
 
-GLOBAL_NAMES = tuple(str(option.name) for option in global_options())
+GLOBAL_NAMES = tuple(name for name in GlobalOptions._fields if name != "tls_verify")
+"""The names of those flags' parameters."""
 
 
 def with_options(*groups: list[click.Option]) -> Callable[[_Callback], _Callback]:
