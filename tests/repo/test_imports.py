@@ -30,9 +30,10 @@ _NETWORK = {"httpx", "httpcore", "anyio", "ssl", "http.client", "urllib.request"
 _WORK = {"concurrent.futures", "tarfile", "logging", "subprocess", "transship.copy.run", "transship.policy"}
 _OFFLINE = _NEVER | _COMPRESSORS | _NETWORK
 _METADATA = {"importlib_metadata"}
-_LITTLE = _OFFLINE | _WORK | _METADATA
 _FACADE = {"httpx", "anyio", "certifi", "http.client", "urllib.request", "email.message"}
-_ASKING = _NEVER | _METADATA | _COMPRESSORS | _WORK - {"logging"} | {"sqlite3"} | _FACADE
+_RARE = {"locale", "transship.image.schema1", "transship.image.schema1_signature"}
+_LITTLE = _OFFLINE | _WORK | _METADATA | _RARE | {"random"}
+_ASKING = _NEVER | _METADATA | _COMPRESSORS | _WORK - {"logging"} | {"sqlite3"} | _FACADE | _RARE
 
 _OPEN = "--tls-verify=false docker://{host}/app"
 _COPY = "copy --insecure-policy --src-tls-verify=false --dest-tls-verify=false"
@@ -69,10 +70,10 @@ def host(layout):
         ("--version", "", _LITTLE | {"click", "json", "transship.discovery", "hashlib"}),
         ("__complete bash copy --dest-", "", _LITTLE | {"transship.cli.application"}),
         ("__complete bash inspect oci:layout:", "oci", _LITTLE),
-        ("copy --help", "", _LITTLE | {"json", "hashlib"}),
+        ("copy --help", "", _LITTLE - {"locale"} | {"json", "hashlib"}),
         ("manifest-digest folder/manifest.json", "", _LITTLE),
         ("policy init", "", _OFFLINE),
-        ("plugins", "", _LITTLE - _METADATA - {"email.message"}),
+        ("plugins", "", _LITTLE - _METADATA - {"email.message", "locale", "random"}),
         ("list-tags oci:layout", "oci", _LITTLE),
         ("inspect oci:layout:v1", "oci", _LITTLE),
         ("tree oci:layout:v1", "oci", _LITTLE | {"html", "transship.cli.pictures.page"}),

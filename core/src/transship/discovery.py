@@ -51,7 +51,7 @@ _OWN = {
 
 _NOT_YET = ("containers-storage", "docker-daemon", "sif", "tarball")
 _NEVER = ("atomic", "ostree")
-_IN_REGISTRY = re.compile(r"(?:[\w-]+\.[\w.-]+|localhost)(?::\d{1,5})?/[\w./-]+(?:[:@][\w.:-]+)?", re.ASCII)
+_IN_REGISTRY = r"(?a:(?:[\w-]+\.[\w.-]+|localhost)(?::\d{1,5})?/[\w./-]+(?:[:@][\w.:-]+)?)"
 """A registry, and a repository in it, as people write it who come from Docker."""
 
 
@@ -203,7 +203,7 @@ class PluginManager(pluggy.PluginManager):
 
     def _with_transport(self, text: str) -> str:
         """The end of a message on a name without transport that looks like one in a registry."""
-        is_named = "docker" in self.names("transports") and _IN_REGISTRY.fullmatch(text)
+        is_named = "docker" in self.names("transports") and re.fullmatch(_IN_REGISTRY, text)
         return f"; did you mean docker://{text}?" if is_named else ""
 
     def _find(self, kind: str, name: str, expected: type) -> Any:

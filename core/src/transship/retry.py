@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import random
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
@@ -47,6 +46,8 @@ def with_retries(
         except Exception as error:
             if not may_pass(error):
                 raise
+            import random  # hardly any run needs it
+
             delay = retries.delay or float(2 ** min(number, _MOST_DOUBLINGS))
             warn(f"Failed, retrying in {delay:g}s ... ({number + 1}/{retries.times}). Error: {error}")
             cancellation.wait(delay * random.uniform(1, 1.1))  # noqa: S311 - jitter, not a secret

@@ -36,7 +36,7 @@ _MOST_FOLDERS = 50
 _IMAGES = ("IMAGE", "SOURCE", "DESTINATION", "DEST", "PLACE", "FIRST", "SECOND")
 _FILES = ("FILE", "DIR", "PATH", "MANIFEST", "SIGNATURE")
 _SYNC = {"SOURCE": "src", "DESTINATION": "dest"}
-_ESCAPED = re.compile(r"\\(.)|[\"']")
+_ESCAPED = r"\\(.)|[\"']"
 
 
 class Candidate(NamedTuple):
@@ -82,7 +82,7 @@ def _lines(args: Sequence[str], program: str) -> Iterator[str]:
 
 def _unquoted(word: str) -> str:
     """A word of bash without its quotes; what it would put in for variables stays as it is written."""
-    return _ESCAPED.sub(lambda found: found[1] or "", word)
+    return re.sub(_ESCAPED, lambda found: found[1] or "", word)
 
 
 class Completion:

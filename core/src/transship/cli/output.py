@@ -12,25 +12,25 @@ from typing import Any, TextIO
 from transship.cli.options import LOG_LEVELS
 from transship.errors import TransshipError
 
-_PLAIN = re.compile(r"[A-Za-z0-9\-._/@^+]+")
+_PLAIN = r"[A-Za-z0-9\-._/@^+]+"
 _RANKS = {"debug": 0, "info": 1, "warning": 2, "error": 3, "fatal": 4}
 _LEVELS = {"debug": "DEBU", "info": "INFO", "warning": "WARN", "error": "ERRO", "fatal": "FATA"}
 _COLOURS = {"debug": 37, "info": 36, "warning": 33, "error": 31, "fatal": 31}
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 
 # A user and password in a URL, which ``host:5000/name@sha256:…`` and ``@@unknown-digest@@`` are not.
-_PASSWORD = re.compile(r"(?<=://)[^\s\"/@]*:[^\s\"@]*@(?!sha\d+:|@)")
+_LOGIN = r"(?<=://)[^\s\"/@]*:[^\s\"@]*@(?!sha\d+:|@)"
 
 
 def without_passwords(text: str) -> str:
     """``text`` with ``***`` in place of what URLs in it hold to log in with."""
-    return _PASSWORD.sub("***@", text)
+    return re.sub(_LOGIN, "***@", text)
 
 
 def printable(text: str) -> str:
     """``text`` with control characters escaped, so that no name or message can steer a terminal."""
     return (
-        _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+        re.sub(_CONTROL, lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
         .encode("utf-8", "backslashreplace")
         .decode("utf-8")
     )
@@ -43,7 +43,7 @@ def write_result(result: str | bytes) -> None:
     """
     if sys.stdout.isatty():
         text = result.decode("utf-8", "backslashreplace") if isinstance(result, bytes) else result
-        sys.stdout.write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+        sys.stdout.write(re.sub(_CONTROL, lambda found: f"\\u{ord(found[0]):04x}", text))
     elif isinstance(result, bytes):
         sys.stdout.buffer.write(result)
     else:
@@ -164,7 +164,7 @@ def _facts(error: Exception | str) -> dict[str, str | int]:
 
 def _quoted(value: str | int) -> str:
     value = printable(str(value))
-    if _PLAIN.fullmatch(value):
+    if re.fullmatch(_PLAIN, value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     return f'"{escaped}"'

@@ -53,7 +53,7 @@ _FAMILIES: Mapping[str, Sequence[Mapping[str, str]]] = {
 
 _ONLY_READ = ("bzip2", "xz")
 _NO_COMPRESSIONS = ("encrypted",)
-_MEDIA_TYPE_SUFFIX = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
+_MEDIA_TYPE_SUFFIX = r"[a-z0-9][a-z0-9.-]{0,62}"
 
 
 class LayerOperation(enum.Enum):
@@ -119,7 +119,7 @@ def _form(media_type: str, family: Mapping[str, str]) -> str:
 
 
 def _is_compression(form: str) -> bool:
-    return form not in _NO_COMPRESSIONS and _MEDIA_TYPE_SUFFIX.fullmatch(form) is not None
+    return form not in _NO_COMPRESSIONS and re.fullmatch(_MEDIA_TYPE_SUFFIX, form) is not None
 
 
 def _variant(family: Mapping[str, str], algorithm: str, media_type: str, manifest_media_type: str) -> str:

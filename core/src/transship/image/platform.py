@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from transship.errors import InvalidReferenceError
 
-_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_WORD = r"[A-Za-z0-9_.-]{1,64}"
 
 _COMPATIBLE_VARIANTS = {"arm": ("v8", "v7", "v6", "v5"), "arm64": ("v8",)}
 """Per architecture its variants, each able to run those after it."""
@@ -30,7 +30,7 @@ class Platform(NamedTuple):
     def parse(cls, text: str) -> Platform:
         """Read ``os/architecture`` or ``os/architecture/variant``; raise ``InvalidReferenceError`` else."""
         words = text.split("/", 3)
-        if len(words) not in (2, 3) or not all(_WORD.fullmatch(word) for word in words):
+        if len(words) not in (2, 3) or not all(re.fullmatch(_WORD, word) for word in words):
             raise InvalidReferenceError(f"invalid platform {text[:140]!r}, expected OS/ARCHITECTURE[/VARIANT]")
         return cls(words[0], words[1], words[2] if len(words) == 3 else "")
 

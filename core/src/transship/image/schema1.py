@@ -25,7 +25,7 @@ EMPTY_LAYER_DIGEST = Digest("sha256", "a3ed95caeb02ffe68cdd9fd84406680ae93d633cb
 
 _WHAT = "schema 1 manifest"
 _LAYER_LIMIT = 10_000
-_IMAGE_ID = re.compile(r"[a-f0-9]{64}")
+_IMAGE_ID = r"[a-f0-9]{64}"
 _KNOWN = ("name", "tag", "architecture", "fsLayers", "history", "schemaVersion")
 
 V1_ENTRY = record(
@@ -165,7 +165,7 @@ def _entry(layer: Mapping[str, Any], history: Mapping[str, Any]) -> Schema1Entry
 
 def _validate_ancestry(entries: Sequence[Schema1Entry]) -> None:
     for entry in entries:
-        if not _IMAGE_ID.fullmatch(entry.identifier):
+        if not re.fullmatch(_IMAGE_ID, entry.identifier):
             raise InvalidManifestError(f"image ID {quoted(entry.identifier)} is invalid")
     if entries[0].parent:
         raise InvalidManifestError("Invalid parent ID in the base layer of the image")

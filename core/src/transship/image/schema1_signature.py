@@ -13,7 +13,7 @@ from transship.image.strict_json import dump_json, load_json_object
 _WHAT = "schema 1 manifest"
 _SIGNATURE_LIMIT = 1_000
 _SIGNING_TIME = "1970-01-01T00:00:00Z"  # one moment for all, so that the same image gives the same bytes
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]*+={0,2}")
+_BASE64URL = r"[A-Za-z0-9_-]*+={0,2}"
 
 
 def schema1_payload(data: bytes) -> bytes:
@@ -54,7 +54,7 @@ def _signed_format(signature: Any, size: int) -> tuple[int, bytes]:
 
 
 def _base64url_decoded(value: Any) -> bytes:
-    if not isinstance(value, str) or not _BASE64URL.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(_BASE64URL, value):
         raise InvalidManifestError(f"{_WHAT} signature: expected base64url text")
     try:
         return base64.urlsafe_b64decode(value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4))

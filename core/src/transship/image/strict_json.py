@@ -75,24 +75,23 @@ def _bounded(text: str) -> int:
     return int(text)
 
 
-_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-_ESCAPE = re.compile(
-    r"\\(?:"
+_SURROGATE_ESCAPE = r"\\u[dD][89a-fA-F]"
+_ESCAPE = (
+    r"(?s:\\(?:"
     r"(?P<pair>u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     r"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    r"|.)",
-    re.DOTALL,
+    r"|.))"
 )
 
 
 def _with_whole_characters(text: str) -> str:
-    if not _SURROGATE_ESCAPE.search(text):
+    if not re.search(_SURROGATE_ESCAPE, text):
         return text
-    return _ESCAPE.sub(lambda match: r"\ufffd" if match["half"] else match[0], text)
+    return re.sub(_ESCAPE, lambda match: r"\ufffd" if match["half"] else match[0], text)
 
 
 _GO_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 
 
 def dump_json(value: Any, indent: int | None = None) -> bytes:
@@ -114,7 +113,7 @@ def _encoded(text: str) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
-        return _SURROGATE.sub("\ufffd", text).encode("utf-8")
+        return re.sub(_SURROGATE, "\ufffd", text).encode("utf-8")
 
 
 class RawJson(str):
@@ -123,8 +122,8 @@ class RawJson(str):
     __slots__ = ()
 
 
-_WHITESPACE = re.compile(r"[ \t\r\n]*+")
-_STRING_OR_SPACE = re.compile(r'"(?:[^"\\]++|\\.)*+"|[ \t\r\n]++', re.DOTALL)
+_WHITESPACE = r"[ \t\r\n]*+"
+_STRING_OR_SPACE = r'(?s:"(?:[^"\\]++|\\.)*+"|[ \t\r\n]++)'
 
 
 def raw_members(data: bytes, what: str) -> dict[str, RawJson]:
@@ -157,9 +156,9 @@ def raw_json(value: Any) -> RawJson:
 
 
 def _after_space(text: str, position: int) -> int:
-    match = _WHITESPACE.match(text, position)
+    match = re.compile(_WHITESPACE).match(text, position)
     return match.end() if match else position
 
 
 def _compact(text: str) -> RawJson:
-    return RawJson(_STRING_OR_SPACE.sub(lambda match: match[0] if match[0][0] == '"' else "", text))
+    return RawJson(re.sub(_STRING_OR_SPACE, lambda match: match[0] if match[0][0] == '"' else "", text))

@@ -25,15 +25,15 @@ _BOOLEANS = {
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_INTEGER = re.compile(r"[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO]?(?:_?[0-7])+|[1-9](?:_?[0-9])*|0)")
-_GO_OCTAL = re.compile(r"^([+-]?)0(?=[0-7_])")
+_INTEGER = r"[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO]?(?:_?[0-7])+|[1-9](?:_?[0-9])*|0)"
+_GO_OCTAL = r"^([+-]?)0(?=[0-7_])"
 _LONGEST_INTEGER = 200
 _INPUT_LIMIT = 1 << 20
 _UNBROKEN_HYPHEN = "\u2011"
 _TOO_LARGE = 1 << 63
 _NUMBER_PART = r"(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})"
-_DURATION_START = re.compile(rf"(?:{_NUMBER_PART}(?:ns|us|µs|μs|ms|s|m|h))*+{_NUMBER_PART}(?P<unit>[^0-9.]*)")
-_DURATION_PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(ns|us|µs|μs|ms|s|m|h)")
+_DURATION_START = rf"(?:{_NUMBER_PART}(?:ns|us|µs|μs|ms|s|m|h))*+{_NUMBER_PART}(?P<unit>[^0-9.]*)"
+_DURATION_PART = r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(ns|us|µs|μs|ms|s|m|h)"
 
 
 class Application(Protocol):
@@ -95,9 +95,9 @@ class GoInt(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
         """The integer, or a usage error."""
         if isinstance(value, int):
             return value
-        if not _INTEGER.fullmatch(value):
+        if not re.fullmatch(_INTEGER, value):
             self.fail(f'strconv.ParseInt: parsing "{value}": invalid syntax')
-        number = int(_GO_OCTAL.sub(r"\g<1>0o", value), 0) if len(value) <= _LONGEST_INTEGER else _TOO_LARGE
+        number = int(re.sub(_GO_OCTAL, r"\g<1>0o", value), 0) if len(value) <= _LONGEST_INTEGER else _TOO_LARGE
         if not -_TOO_LARGE <= number < _TOO_LARGE:
             self.fail(f'strconv.ParseInt: parsing "{value}": value out of range')
         return number
@@ -115,14 +115,14 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer r
         sign, text = (-1, value[1:]) if value.startswith("-") else (1, value.removeprefix("+"))
         if text == "0":
             return 0.0
-        parts = _DURATION_PART.findall(text)
+        parts = re.findall(_DURATION_PART, text)
         if not parts or "".join(number + unit for number, unit in parts) != text:
             self.fail(_what_is_wrong(value, text))
         return float(sign * sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 
 def _what_is_wrong(value: str, text: str) -> str:
-    begin = _DURATION_START.match(text)
+    begin = re.match(_DURATION_START, text)
     if begin is None:
         return f'time: invalid duration "{value}"'
     unit = begin["unit"]
@@ -183,6 +183,12 @@ class _Context(click.Context):
     formatter_class = _HelpFormatter
 
 
+def _show_help(ctx: click.Context, param: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted and not ctx.resilient_parsing:
+        click.echo(ctx.get_help())
+        ctx.exit()
+
+
 class GoCommand(click.Command):
     """A command whose flags are read as Go's pflag reads them. Arguments that are no flags: ``arguments``.
 
@@ -197,8 +203,19 @@ class GoCommand(click.Command):
     context_class = _Context
 
     def __init__(self, *args: Any, **settings: Any) -> None:
-        settings["context_settings"] = {"help_option_names": ["-h", "--help"]}
         super().__init__(*args, **settings)
+        self._help_flag = click.Option(
+            ["-h", "--help"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            help="Show this message and exit.",
+            callback=_show_help,
+        )
+
+    def get_help_option(self, ctx: click.Context) -> click.Option:
+        """The flag ``--help``. click's own would begin with a long look for translations."""
+        return self._help_flag
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line into ``ctx.params``; click calls this."""

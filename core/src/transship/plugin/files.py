@@ -23,7 +23,7 @@ _NAME_PART = 50  # characters; with what is added it stays below 255 bytes in an
 _LOCK_FILE = ".transship.lock"
 _FICLONE = 0x40049409
 _PIPES = threading.Lock()
-_TEMPORARY = re.compile(r"(^|/)\.[^/]*\.[0-9a-f]{16}\.tmp(/|$)")
+_TEMPORARY = r"(^|/)\.[^/]*\.[0-9a-f]{16}\.tmp(/|$)"
 
 
 def open_regular(path: str | os.PathLike[str], *, within: str | os.PathLike[str] | None = None) -> BinaryIO:
@@ -218,7 +218,7 @@ def reporting(action: str, path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        is_telling = isinstance(error.filename, str) and not _TEMPORARY.search(error.filename)
+        is_telling = isinstance(error.filename, str) and not re.search(_TEMPORARY, error.filename)
         named = error.filename if is_telling else os.fspath(path)
         reason = error.strerror or str(error) or type(error).__name__
         raise TransportError(f"{action} {named}: {reason[:1].lower()}{reason[1:]}") from error

@@ -23,8 +23,8 @@ _ARCHITECTURES = {
     "mipsel": "mipsle",
     "mips64el": "mips64le",
 }
-_INTEL_32 = re.compile(r"i[3-6]?86")
-_ARM_32 = re.compile(r"arm(v[0-9].*)?")
+_INTEL_32 = r"i[3-6]?86"
+_ARM_32 = r"arm(v[0-9].*)?"
 
 
 def machine_platform() -> Platform:
@@ -39,9 +39,9 @@ def _system(name: str) -> str:
 
 def _architecture(machine: str) -> str:
     machine = machine.lower()
-    if _INTEL_32.fullmatch(machine):
+    if re.fullmatch(_INTEL_32, machine):
         return "386"
-    if _ARM_32.fullmatch(machine):
+    if re.fullmatch(_ARM_32, machine):
         return "arm"
     return _ARCHITECTURES.get(machine, machine)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Mapping
 
@@ -61,6 +60,8 @@ class Backoff:
         return True
 
     def _sleep(self, seconds: float) -> None:
+        import random  # hardly any run needs it
+
         jittered = min(seconds, _LONGEST_DELAY) * random.uniform(1, 1.1)  # noqa: S311 - jitter, not a secret
         self._cancellation.wait(jittered)
 

@@ -11,8 +11,8 @@ from transship.errors import TransportError
 from transship_docker.configuration import per_user, read_file, reason, system_folder, system_wide
 
 _FOLDER = "certs.d"
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
-_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+_CERTIFICATE = rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----"
+_HASHED = r"[0-9a-f]{8}\.[0-9]+"
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -82,7 +82,7 @@ def _trust_folder(context: ssl.SSLContext, folder: str) -> None:
     with contextlib.suppress(OSError):
         names = sorted(os.listdir(folder))
         paths = {name: os.path.join(folder, name) for name in names}
-        found = {os.path.realpath(path) for name, path in paths.items() if _HASHED.fullmatch(name)}
+        found = {os.path.realpath(path) for name, path in paths.items() if re.fullmatch(_HASHED, name)}
         for path in paths.values():
             if os.path.isfile(path) and os.path.realpath(path) not in found:
                 with contextlib.suppress(TransportError):  # one that cannot be read is not trusted
@@ -151,7 +151,7 @@ def _add_authority(context: ssl.SSLContext, path: str) -> None:
         return
     except OSError as error:
         raise TransportError(reason(error)) from error
-    for found in _CERTIFICATE.finditer(data):
+    for found in re.finditer(_CERTIFICATE, data):
         try:
             context.load_verify_locations(cadata=found[0].decode("ascii"))
         except (ssl.SSLError, ValueError):  # as the peers do: what is no certificate says nothing

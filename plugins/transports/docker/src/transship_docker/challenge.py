@@ -12,10 +12,10 @@ from transship.plugin.credentials import Credentials
 _LINE_LIMIT = 16 << 10
 _LINES = 20
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
-_PARAMETER = re.compile(rf'({_WORD})[ \t]*+=[ \t]*+(?:"((?:[^"\\]++|\\.)*+)"|({_WORD}))[ \t]*+(?=,|$)')
-_SCHEME = re.compile(rf"({_WORD})(?:[ \t]++|(?=,)|$)(?:[A-Za-z0-9._~+/-]++=*+[ \t]*+(?=,|$))?+")
-_SEPARATOR = re.compile(r"[ \t,]*+")
-_QUOTED_PAIR = re.compile(r"\\(.)")
+_PARAMETER = rf'({_WORD})[ \t]*+=[ \t]*+(?:"((?:[^"\\]++|\\.)*+)"|({_WORD}))[ \t]*+(?=,|$)'
+_SCHEME = rf"({_WORD})(?:[ \t]++|(?=,)|$)(?:[A-Za-z0-9._~+/-]++=*+[ \t]*+(?=,|$))?+"
+_SEPARATOR = r"[ \t,]*+"
+_QUOTED_PAIR = r"\\(.)"
 
 
 class Challenge(NamedTuple):
@@ -40,10 +40,10 @@ def _of_line(line: str) -> list[Challenge]:
     found: list[tuple[str, dict[str, str]]] = []
     position = _after_separator(line, 0)
     while position < len(line):
-        if found and (match := _PARAMETER.match(line, position)):
+        if found and (match := re.compile(_PARAMETER).match(line, position)):
             name, quoted, plain = match.groups()
-            found[-1][1].setdefault(name.lower(), plain if quoted is None else _QUOTED_PAIR.sub(r"\1", quoted))
-        elif match := _SCHEME.match(line, position):
+            found[-1][1].setdefault(name.lower(), plain if quoted is None else re.sub(_QUOTED_PAIR, r"\1", quoted))
+        elif match := re.compile(_SCHEME).match(line, position):
             found.append((match[1].lower(), {}))
         else:
             break
@@ -52,5 +52,5 @@ def _of_line(line: str) -> list[Challenge]:
 
 
 def _after_separator(line: str, position: int) -> int:
-    match = _SEPARATOR.match(line, position)
+    match = re.compile(_SEPARATOR).match(line, position)
     return match.end() if match else position

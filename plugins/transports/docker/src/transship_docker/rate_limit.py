@@ -14,14 +14,14 @@ from transship.plugin.cancellation import Cancellation
 
 LIMIT_RATE = "limit-rate"
 
-_SIZE = re.compile(r"([0-9]{1,15})([kmgt]?)(i?b)?(?:/s)?", re.IGNORECASE)
+_SIZE = r"(?i:([0-9]{1,15})([kmgt]?)(i?b)?(?:/s)?)"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _BURST = 0.1
 
 
 def parse_size(text: str, what: str) -> int:
     """Bytes, from a number that may end with ``k``, ``M``, ``G`` or ``T`` (of 1024); raises ``TransportError``."""
-    match = _SIZE.fullmatch(text.strip())
+    match = re.fullmatch(_SIZE, text.strip())
     if match is None or not (size := int(match[1]) * _UNITS[match[2].lower()]):
         raise TransportError(f"invalid {what} {quoted(text)}: expected a number of bytes such as 500k or 10M")
     return size
