@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -196,3 +198,30 @@ class TestTee:
         with ThreadPoolExecutor(2) as pool:
             results = list(pool.map(lambda number: b"".join(tee.reader(number)), range(2)))
         assert results == [bytes(range(20))] * 2
+
+
+_MAKES_PIECES = """
+import collections, resource, sys
+from transship.copy.pipeline import keep_freed_memory
+if sys.argv[1:]:
+    keep_freed_memory()
+held = collections.deque(maxlen=8)
+def pass_on(count):
+    for _ in range(count):
+        held.append(b"x" * (1 << 20))
+pass_on(50)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    pass_on(50)
+    held.clear()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def _page_faults(*args):
+    command = [sys.executable, "-c", _MAKES_PIECES, *args]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_pieces_take_over_the_memory_of_those_before():
+    assert _page_faults("keep") * 10 < _page_faults()

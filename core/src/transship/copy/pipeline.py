@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,17 @@ from transship.errors import CancelledError
 from transship.plugin.blob import Buffer
 
 _DEPTH = 4
+_LARGE = 24 << 20
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Let pieces that are freed leave their memory to the next ones.
+
+    Otherwise glibc gives it back to the system at once, which takes it back page by page on all cores and hands it
+    out again, page by page. Once a large block was freed it keeps twice that much (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    bytes(_LARGE)  # never touched, so it takes no memory
 
 
 class _Failure:

@@ -12,6 +12,7 @@ from transship.copy.flights import BlobFlights
 from transship.copy.image import accept_instance, copy_instance
 from transship.copy.index import copy_index, read_instance
 from transship.copy.options import CopyOptions, CopyResult, MultiArch
+from transship.copy.pipeline import keep_freed_memory
 from transship.copy.referrers import copy_referrers, options_with_referrers, require_referrer_support
 from transship.copy.session import Observer, Session, Target, failure
 from transship.copy.signers import SharedSigner
@@ -51,6 +52,7 @@ def copy_image(
     Raises ``CopyError`` or another ``TransshipError``; then no destination was committed, unless it was the commit of
     a later one that failed.
     """
+    keep_freed_memory()
     require_valid_scopes(policy, source.transport)
     require_scopes_of(source.reference, policy, source.transport)
     options = options_with_referrers(options)
