@@ -76,13 +76,9 @@ class FileContent(Content):
 
     def __iter__(self) -> Iterator[Buffer]:
         position, end, descriptor = self.offset, self.offset + self.size, self.file.fileno()
-        buffer = memoryview(bytearray(min(CHUNK_SIZE, max(self.size, 1))))
-        while position < end:
-            count = os.preadv(descriptor, [buffer[: min(len(buffer), end - position)]], position)
-            if count == 0:
-                return
-            position += count
-            yield buffer[:count]
+        while position < end and (chunk := os.pread(descriptor, min(CHUNK_SIZE, end - position), position)):
+            position += len(chunk)
+            yield chunk
 
     def head(self, size: int) -> bytes:
         """The first ``size`` bytes, or fewer if there are no more."""
