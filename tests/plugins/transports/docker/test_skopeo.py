@@ -48,6 +48,30 @@ def test_copies_are_alike(distribution, repository, tmp_path, image):
     assert ours == theirs
 
 
+@pytest.mark.uses("dir")
+@pytest.mark.parametrize("scope", ["localhost:{port}", "localhost:{port}/scopes", "LOCALHOST:{port}", "localhost"])
+def test_scopes_of_a_policy_are_for_the_host_as_it_is_written(distribution, tmp_path, scope):
+    """With its capitals and its port, as what a policy may not say of one name it may not say of others either."""
+    port = distribution.host.partition(":")[2]
+    push(distribution, tmp_path, oci_image(), f"{distribution.host}/scopes:v1")
+    accept, reject = ([{"type": kind}] for kind in ("insecureAcceptAnything", "reject"))
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({"default": accept, "transports": {"docker": {scope.format(port=port): reject}}}))
+    for host in (f"localhost:{port}", f"LOCALHOST:{port}", f"localhost:0{port}"):
+        codes = [
+            run(
+                [*command[:-1], "--policy", policy],
+                "copy",
+                "--src-tls-verify=false",
+                f"docker://{host}/scopes:v1",
+                f"dir:{tmp_path}/{name}",
+            ).returncode
+            for name, command in (("ours", TRANSSHIP), ("theirs", SKOPEO))
+        ]
+        is_meant = host == scope.format(port=port).partition("/")[0]
+        assert codes == [int(is_meant)] * 2, host
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
