@@ -107,14 +107,12 @@ class TransportContract(ScopeTests, FailureTests):
                 self._found(transport, reference)
 
     def test_image_comes_back(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        image = self._written(transport, reference)
+        reference, image = self._filled(transport, reference_text)
         with self._source(transport, reference) as source:
             self._check_image(source, source.get_manifest(), image)
 
     def test_image_replaces_another_or_is_refused(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        expected = self._written(transport, reference)
+        reference, expected = self._filled(transport, reference_text)
         with contextlib.suppress(TransshipError):
             expected = self._written(transport, reference, architecture="arm64")
         with self._source(transport, reference) as source:
@@ -174,8 +172,7 @@ class TransportContract(ScopeTests, FailureTests):
             assert bytes_of(source.get_blob(empty)) == b""
 
     def test_blob_may_be_read_twice(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference)
+        reference, _ = self._filled(transport, reference_text)
         with self._source(transport, reference) as source:
             for descriptor in stored_blobs(source.get_manifest()):
                 first, second = source.get_blob(descriptor), source.get_blob(descriptor)
@@ -184,8 +181,7 @@ class TransportContract(ScopeTests, FailureTests):
                 assert {first.size, second.size} <= {-1, len(content)}
 
     def test_blob_may_begin_later_where_the_source_says_so(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference)
+        reference, _ = self._filled(transport, reference_text)
         with self._source(transport, reference) as source:
             if isinstance(source, ResumableSource):
                 for descriptor in stored_blobs(source.get_manifest()):
@@ -194,8 +190,7 @@ class TransportContract(ScopeTests, FailureTests):
                         assert bytes_of(source.get_blob_from(descriptor, offset)) == whole[offset:]
 
     def test_reading_may_end_early(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference)
+        reference, _ = self._filled(transport, reference_text)
         with self._source(transport, reference) as source:
             for descriptor in stored_blobs(source.get_manifest()):
                 unread, begun = source.get_blob(descriptor), source.get_blob(descriptor)
@@ -208,8 +203,7 @@ class TransportContract(ScopeTests, FailureTests):
     def test_content_that_is_closed_holds_no_file_open(
         self, transport: Transport, reference_text: str, local_path: Path | None
     ) -> None:
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference)
+        reference, _ = self._filled(transport, reference_text)
         if local_path is not None:
             with self._source(transport, reference) as source:
                 before = open_files(local_path)
@@ -235,8 +229,7 @@ class TransportContract(ScopeTests, FailureTests):
             self._check_image(source, source.get_manifest(), images[0])
 
     def test_blobs_may_be_read_by_several_threads(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference)
+        reference, _ = self._filled(transport, reference_text)
         with self._source(transport, reference) as source:
             descriptors = stored_blobs(source.get_manifest()) * 4
             with ThreadPoolExecutor(_THREADS if source.parallel else 1) as pool:
@@ -270,8 +263,7 @@ class TransportContract(ScopeTests, FailureTests):
             assert destination.known_variant(known_digest(layer), "a recipe") is None
 
     def test_what_is_reused_need_not_be_written(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        image = self._written(transport, reference)
+        reference, image = self._filled(transport, reference_text)
         with contextlib.suppress(TransshipError), self._destination(transport, reference) as destination:
             self._put_image(destination, image)
             destination.commit()
@@ -294,16 +286,14 @@ class TransportContract(ScopeTests, FailureTests):
         assert self._found(transport, reference) is None
 
     def test_old_image_stays_without_commit(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        old = self._written(transport, reference)
+        reference, old = self._filled(transport, reference_text)
         with contextlib.suppress(TransshipError), self._destination(transport, reference) as destination:
             self._put_image(destination, self._image_for(destination.traits, architecture="arm64"))
         with self._source(transport, reference) as source:
             self._check_image(source, source.get_manifest(), old)
 
     def test_opening_for_writing_changes_nothing(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        old = self._written(transport, reference)
+        reference, old = self._filled(transport, reference_text)
         with contextlib.suppress(TransshipError):
             transport.open_destination(reference, self.context).close()
         with self._source(transport, reference) as source:
@@ -359,8 +349,7 @@ class TransportContract(ScopeTests, FailureTests):
         assert found == [SIGNATURES[:1], (), SIGNATURES[1:]]
 
     def test_image_without_signatures_has_none(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference)
+        reference, _ = self._filled(transport, reference_text)
         with self._source(transport, reference) as source:
             assert tuple(source.get_signatures()) == ()
 

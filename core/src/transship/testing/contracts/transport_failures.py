@@ -55,14 +55,12 @@ class FailureTests(TransportSteps):
                 source.get_manifest()
 
     def test_instance_that_is_not_there_is_an_error(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference)
+        reference, _ = self._filled(transport, reference_text)
         with self._source(transport, reference) as source, refused(NotFoundError, TransportError, UnsupportedError):
             source.get_manifest(PROMISE.digest)
 
     def test_blob_that_is_not_there_is_an_error(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference)
+        reference, _ = self._filled(transport, reference_text)
         with self._source(transport, reference) as source, refused(BlobNotFoundError):
             bytes_of(source.get_blob(PROMISE))
 
@@ -108,8 +106,7 @@ class FailureTests(TransportSteps):
     def test_damaged_place_causes_no_error_but_those_of_transship(
         self, transport: Transport, reference_text: str, local_path: Path | None
     ) -> None:
-        reference = self._reference(transport, reference_text)
-        image = self._written(transport, reference, signed=True)
+        reference, image = self._filled(transport, reference_text, signed=True)
         for _ in damages(local_path):
             result_or_refusal(lambda: self._all_of(transport, reference))
         with self._source(transport, reference) as source:
@@ -118,8 +115,7 @@ class FailureTests(TransportSteps):
     def test_what_is_far_too_big_is_not_held_in_memory(
         self, transport: Transport, reference_text: str, local_path: Path | None
     ) -> None:
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference, signed=True)
+        reference, _ = self._filled(transport, reference_text, signed=True)
         for path in overgrown(local_path):
             with limited_memory(f"of {path}"), contextlib.suppress(TransshipError):
                 self._pass_over(transport, reference)
@@ -132,8 +128,7 @@ class FailureTests(TransportSteps):
         tmp_path_factory: pytest.TempPathFactory,
     ) -> None:
         """A file or folder elsewhere, with all that is wanted in it, is not read for one that is gone."""
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference, signed=True)
+        reference, _ = self._filled(transport, reference_text, signed=True)
         expected = result_or_refusal(lambda: self._all_of(transport, reference))
         if local_path is None or not local_path.is_dir():
             return
@@ -154,8 +149,7 @@ class FailureTests(TransportSteps):
         local_path: Path | None,
         tmp_path_factory: pytest.TempPathFactory,
     ) -> None:
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference)
+        reference, _ = self._filled(transport, reference_text)
         if local_path is None or not local_path.is_dir():
             return
         for is_linked in (Path.is_file, Path.is_dir):

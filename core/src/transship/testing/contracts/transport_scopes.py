@@ -45,8 +45,7 @@ class ScopeTests(TransportSteps):
                 transport.validate_policy_scope(f" {identity}")
 
     def test_scopes_do_not_depend_on_what_is_there(self, transport: Transport, reference_text: str) -> None:
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference)
+        reference, _ = self._filled(transport, reference_text)
         assert self._reference(transport, reference_text) == reference
 
     def test_one_place_has_one_scope_however_it_is_said(
@@ -56,8 +55,7 @@ class ScopeTests(TransportSteps):
         local_path: Path | None,
         tmp_path_factory: pytest.TempPathFactory,
     ) -> None:
-        reference = self._reference(transport, reference_text)
-        self._written(transport, reference)
+        reference, _ = self._filled(transport, reference_text)
         if local_path is None or not local_path.exists():
             return
         with contextlib.chdir(local_path.parent):
@@ -86,8 +84,7 @@ class ScopeTests(TransportSteps):
         tmp_path_factory: pytest.TempPathFactory,
     ) -> None:
         """A policy is asked about a reference. Before the image is read, a link in it leads to another place."""
-        reference = self._reference(transport, reference_text)
-        image = self._written(transport, reference)
+        reference, image = self._filled(transport, reference_text)
         if elsewhere_text is None or local_path is None or not local_path.exists() or not reference.policy_identity:
             return
         other = self._reference(transport, elsewhere_text)

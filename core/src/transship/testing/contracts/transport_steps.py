@@ -77,6 +77,11 @@ class TransportSteps:
             destination.commit()
         return image
 
+    def _filled(self, transport: Transport, text: str, *, signed: bool = False) -> tuple[Reference, Image]:
+        """What ``text`` names, and an image that was written there."""
+        reference = self._reference(transport, text)
+        return reference, self._written(transport, reference, signed=signed)
+
     def _put_image(self, destination: Destination, image: Image) -> None:
         self._put_layers(destination, image)
         self._finish(destination, image)
