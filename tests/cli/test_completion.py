@@ -476,6 +476,24 @@ def test_a_shell_completes_the_line(shell, place):
     assert not (place / "broken").exists()
 
 
+@pytest.mark.uses("dir")
+@BOTH_SHELLS
+def test_a_shell_takes_no_name_for_more_than_a_name(shell, place):
+    shown = {
+        "a$(touch broken)": "a\\$\\(touch\\ broken\\)/",
+        "b`touch broken`": "b\\`touch\\ broken\\`/",
+        "c'd": "c\\'d/",
+        "e;touch broken": "e\\;touch\\ broken/",
+        "-x": "-x/",
+        "f\ng": "f",
+    }
+    for name in shown:
+        (place / "odd" / name).mkdir(parents=True)
+    for name, line in shown.items():
+        assert shell.line_after(f"transship inspect dir:odd/{name[0]}\t") == f"transship inspect dir:odd/{line}"
+    assert not (place / "broken").exists()
+
+
 @pytest.mark.uses("docker")
 @BOTH_SHELLS
 def test_a_shell_completes_tags_of_a_registry(shell, registry):
