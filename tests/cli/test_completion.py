@@ -252,6 +252,11 @@ class TestMemory:
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
         assert done.stdout.splitlines() == [f"docker://{registry.host}/app:w1", "False False"]
 
+    def test_what_the_transports_own_options_show_is_not_remembered(self, registry, tags, home):
+        assert tags("", "--opt=user-agent-prefix=mine") == ["v1", "v2", "w1"]
+        assert registry.requests[-1].headers.get("User-Agent").startswith("mine ")
+        assert not memory(home).exists()
+
     def test_it_is_asked_again_for_what_nothing_fits_of_that_is_remembered(self, registry, tags):
         tags()
         registry.put_image("app", "x1", oci_image())

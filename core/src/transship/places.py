@@ -75,7 +75,7 @@ def place(manager: PluginManager, text: str, side: str, context: Context | None 
     except (InvalidReferenceError, UnknownTransportError) as error:
         raise InvalidReferenceError(f"Invalid {side} name {text}: {error}") from error
     context = context or make_context(manager)
-    _require_known(transport, context.options, side)
+    require_known(transport, context.options, side)
     return Place(transport, reference, context, open_store(manager, signatures, context) if signatures else None)
 
 
@@ -92,7 +92,8 @@ def open_store(manager: PluginManager, text: str, context: Context) -> Signature
     return store
 
 
-def _require_known(transport: Transport, options: Mapping[str, str], side: str) -> None:
+def require_known(transport: Transport, options: Mapping[str, str], side: str) -> None:
+    """Raise ``UnsupportedError`` for an option that ``transport`` does not know for this ``side``."""
     known = {option.name: option for option in transport.options if option.side in (side, "both")}
     for name, value in options.items():
         if name not in known:

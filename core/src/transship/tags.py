@@ -7,13 +7,14 @@ from contextlib import contextmanager
 
 from transship.discovery import PluginManager
 from transship.errors import InvalidReferenceError, TransshipError, UnsupportedError
+from transship.places import require_known
 from transship.plugin.context import Context
 from transship.plugin.transport import DigestLister, TagDigests, TagList, TagLister, Transport
 
 
 def list_place(manager: PluginManager, text: str, context: Context) -> TagList:
     """The tags of the place ``transport:rest``."""
-    transport, rest = _transport(manager, text)
+    transport, rest = _transport(manager, text, context)
     if not isinstance(transport, TagLister):
         raise UnsupportedError(
             f"Unsupported transport '{transport.name}' for tag listing. Only supported: docker, docker-archive, oci"
@@ -25,7 +26,7 @@ def list_place(manager: PluginManager, text: str, context: Context) -> TagList:
 
 def list_digests(manager: PluginManager, text: str, context: Context) -> TagDigests:
     """The tags of the place ``transport:rest``, and what they name."""
-    transport, rest = _transport(manager, text)
+    transport, rest = _transport(manager, text, context)
     if not isinstance(transport, DigestLister):
         raise UnsupportedError(f"{transport.name}: does not tell the digests of its tags")
     place = transport.parse_place(rest)
@@ -33,11 +34,13 @@ def list_digests(manager: PluginManager, text: str, context: Context) -> TagDige
         return transport.list_digests(place, context)
 
 
-def _transport(manager: PluginManager, text: str) -> tuple[Transport, str]:
+def _transport(manager: PluginManager, text: str, context: Context) -> tuple[Transport, str]:
     name, colon, rest = text.partition(":")
     if not colon:
         raise InvalidReferenceError(f'Invalid "{text}": does not specify a transport')
-    return manager.transport(name), rest
+    transport = manager.transport(name)
+    require_known(transport, context.options, "source")
+    return transport, rest
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from transship.cli.options import (
     disabled_plugins,
     global_options,
     image_settings,
+    transport_settings,
 )
 from transship.cli.output import Log
 from transship.discovery import PluginManager
@@ -164,7 +165,7 @@ class Application:
         """One side of the command, for ``image``, as its ``flags`` say; their names begin with ``prefix``.
 
         ``settings`` are further transport options. Those that come from Skopeo's flags and mean nothing to the
-        transport are left out; what is in ``own`` must be known there.
+        transport are left out; what is in ``own``, or the image's ``--opt``, must be known there.
         """
         from transship.places import make_context
 
@@ -172,7 +173,11 @@ class Application:
         meant = {**image_settings(flags, self.globals, prefix), **(settings or {})}
         context = make_context(
             self.manager,
-            options={**{name: meant[name] for name in meant if name in known}, **(own or {})},
+            options={
+                **{name: meant[name] for name in meant if name in known},
+                **transport_settings(flags, prefix),
+                **(own or {}),
+            },
             temporary_directory=self.globals.tmpdir,
             cancellation=self.cancellation,
             credentials=credentials_of(flags, prefix),

@@ -223,7 +223,8 @@ class Completion:
         app.globals = GlobalOptions(**{name: flags[name] for name in GLOBAL_NAMES if name in flags})
         context = app.context(text, "source", flags, prefix)
         if is_remote(transport, rest):
-            words = _remote(transport, rest, context, may_remember=self._may_remember and not flags.get("no_cache"))
+            has_own = flags.get("no_cache") or flags.get(f"{prefix}opt")  # options may be anything, secrets too
+            words = _remote(transport, rest, context, may_remember=self._may_remember and not has_own)
         else:
             words = _local(transport, rest, context)
         for word in words:

@@ -15,12 +15,13 @@ from transship.cli.options import (
     image_options,
     manifest_options,
     manifest_type,
+    pair,
     progress_options,
     report_options,
     report_place,
     retry_options,
     shared_options,
-    transport_options,
+    unsided_options,
     with_options,
 )
 from transship.cli.signing import open_signers, signing_options, store_options
@@ -100,7 +101,7 @@ def _copy_options() -> list[click.Option]:
         ),
         Value("--limit-rate", default="", metavar="BYTES", help="most bytes per second of each side, for docker:"),
         Flag("--no-cache", help="do not remember where blobs were seen, for docker:"),
-        *transport_options(),
+        *unsided_options(),
     ]
 
 
@@ -220,7 +221,7 @@ def copy_options(app: Application, flags: Mapping[str, Any]) -> CopyOptions:
         compress_level=flags["dest_compress_level"],
         force_compress_format=flags["dest_force_compress_format"],
         parallel_blobs=_parallel(flags["image_parallel_copies"]),
-        annotations=dict(_pair("--annotation", text) for text in flags["annotation"]),
+        annotations=dict(pair("--annotation", text) for text in flags["annotation"]),
         dry_run=flags["dry_run"],
         require_signed=app.globals.require_signed,
         referrers=flags["referrers"],
@@ -284,13 +285,6 @@ def _parallel(number: int) -> int:
     return number
 
 
-def _pair(flag: str, text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise UsageError(f"{flag} {text}: expected NAME=VALUE")
-    return name, value
-
-
 def _require_names(app: Application, source: str, destinations: Sequence[str]) -> None:
     """Read all names before anything else is complained about, as Skopeo does."""
     for side, text in (("source", source), *(("destination", text) for text in destinations)):
@@ -301,8 +295,7 @@ def _require_names(app: Application, source: str, destinations: Sequence[str]) -
 
 
 def _source_context(app: Application, flags: Mapping[str, Any], text: str) -> Context:
-    own = dict(_pair("--src-opt", pair) for pair in flags["src_opt"])
-    return app.context(text, "source", flags, "src_", settings=_registry_settings(flags), own=own)
+    return app.context(text, "source", flags, "src_", settings=_registry_settings(flags))
 
 
 def _registry_settings(flags: Mapping[str, Any]) -> dict[str, str]:
@@ -333,7 +326,7 @@ def _destination_context(app: Application, flags: Mapping[str, Any], text: str) 
     settings = {name: "true" for name, is_set in switches.items() if is_set} | _registry_settings(flags)
     if flags["additional_tag"]:
         settings["additional-tags"] = ",".join(_additional_tags(flags["additional_tag"]))
-    own = dict(_pair("--dest-opt", pair) for pair in flags["dest_opt"])
+    own = {}
     if flags["link"]:
         own["link"] = "true"
     if flags["dest_chunk_size"]:

@@ -187,6 +187,7 @@ def image_options(prefix: str = "", side: str = "", *, local: bool = True) -> li
         Value(name("registry-token"), default=None, metavar="TOKEN", help=f"bearer token for the registry{of}"),
         Value(name("cert-dir"), default="", metavar="PATH", help=f"use certificates at PATH for the registry{of}"),
         Flag(name("tls-verify"), default=None, help=f"require HTTPS and verify certificates of the registry{of}"),
+        Value(name("opt"), multiple=True, metavar="NAME=VALUE", help=f"an option of the transport{of}"),
     ]
     if prefix:
         options.append(Value(name("authfile"), default=None, metavar="FILE", help=f"credentials file{of}"))
@@ -215,13 +216,9 @@ def manifest_options() -> list[click.Option]:
     ]
 
 
-def transport_options() -> list[click.Option]:
-    """What only the transports of the two sides understand, and a flag in place of which each side has its own."""
-    return [
-        Value("--src-opt", multiple=True, metavar="NAME=VALUE", help="an option of the source's transport"),
-        Value("--dest-opt", multiple=True, metavar="NAME=VALUE", help="an option of the destination's transport"),
-        Flag("--tls-verify", default=None, hidden=True),
-    ]
+def unsided_options() -> list[click.Option]:
+    """A flag in place of which each side has its own."""
+    return [Flag("--tls-verify", default=None, hidden=True)]
 
 
 def progress_options() -> list[click.Option]:
@@ -312,6 +309,20 @@ def image_settings(flags: Mapping[str, Any], options: GlobalOptions, prefix: str
         "user-agent-prefix": options.user_agent_prefix,
     }
     return {name: value for name, value in settings.items() if value}
+
+
+def transport_settings(flags: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """What one image's ``--opt`` says, for its transport alone. Raises ``UsageError``."""
+    flag = f"--{prefix.replace('_', '-')}opt"
+    return dict(pair(flag, text) for text in flags.get(f"{prefix}opt", ()))
+
+
+def pair(flag: str, text: str) -> tuple[str, str]:
+    """The two sides of a value ``NAME=VALUE`` of ``flag``. Raises ``UsageError``."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"{flag} {text}: expected NAME=VALUE")
+    return name, value
 
 
 def coloured() -> bool | None:

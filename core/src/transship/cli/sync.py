@@ -19,7 +19,7 @@ from transship.cli.options import (
     report_options,
     retry_options,
     shared_options,
-    transport_options,
+    unsided_options,
     with_options,
     word_option,
 )
@@ -96,7 +96,7 @@ def _sync_options() -> list[click.Option]:
         Flag("--quiet", "-q", help="show no progress on standard output"),
         *progress_options(),
         *manifest_options(),
-        *transport_options(),
+        *unsided_options(),
     ]
 
 
@@ -243,17 +243,9 @@ def _side(app: Application, flags: Mapping[str, Any], flag: str, side: str, secr
     from transship.sync.sides import Side
 
     transport = "docker" if flags[flag] == _DOCUMENT else flags[flag]
-    own = dict(_pair(f"--{flag}-opt", text) for text in flags[f"{flag}_opt"])
     settings = {"no-cache": "true"} if flags["no_cache"] else {}
-    context = app.context(f"{transport}:", side, flags, f"{flag}_", settings=settings, own=own)
+    context = app.context(f"{transport}:", side, flags, f"{flag}_", settings=settings)
     return Side(anonymous=context.anonymous, secret=secrets.add(context.credentials)).with_options(context.options)
-
-
-def _pair(flag: str, text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise UsageError(f"{flag} {text}: expected NAME=VALUE")
-    return name, value
 
 
 @hookimpl

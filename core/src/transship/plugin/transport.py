@@ -73,7 +73,7 @@ class DestinationTraits(NamedTuple):
 
 
 class TransportOption(NamedTuple):
-    """An option that only this transport understands, given as ``--src-opt`` or ``--dest-opt NAME=VALUE``.
+    """An option that only this transport understands, given as ``--opt``, ``--src-opt`` or ``--dest-opt NAME=VALUE``.
 
     ``side`` is ``"source"``, ``"destination"`` or ``"both"``; ``kind`` is ``"bool"``, ``"path"`` or ``"text"``.
     """

@@ -224,6 +224,17 @@ def test_file_of_host_keys_can_be_named(ssh, tmp_path, images, transship_cli):
     assert transship_cli(*missing, f"{images}:one", f"fsspec:{ssh.url(tmp_path)}/layout:v1").code == 1
 
 
+@pytest.mark.parametrize("command", ["inspect", "list-tags", "tree", "verify", "delete"])
+def test_commands_on_one_image_take_the_options_of_its_transport(ssh, tmp_path, transship_cli, command):
+    write_oci_layout({"v1": oci_image()}, tmp_path / "layout")
+    place = f"fsspec:{ssh.url(tmp_path)}/layout"
+    line = ("--insecure-policy", command, place if command == "list-tags" else f"{place}:v1")
+    assert transship_cli(*line).code == 1
+    assert "nope" in transship_cli(*line, "--opt", "nope=1").fatal
+    outcome = transship_cli(*line, f"--opt=known-hosts={ssh.known_hosts}")
+    assert (outcome.code, outcome.err) == (0, "")
+
+
 def test_any_host_key_is_believed_only_if_the_configuration_says_so(ssh, tmp_path, transship_cli, inspect, monkeypatch):
     write_oci_layout({"v1": oci_image()}, tmp_path / "layout")
     monkeypatch.setitem(conf["sftp"], "host_key_policy", "auto_add")
