@@ -103,5 +103,10 @@ def test_diff_ids_are_digests_but_only_when_asked_for(diff_id):
         config_diff_ids(data)
 
 
+def test_diff_ids_are_promised_whatever_else_a_config_says():
+    data = _config(created="yesterday", rootfs={"type": "layers", "diff_ids": [f"sha256:{HEX}"]})
+    assert config_diff_ids(data) == (Digest("sha256", HEX),)
+
+
 def test_names_match_whatever_their_case():
     assert json.loads(reencode_config(_config(Architecture="amd64")))["architecture"] == "amd64"

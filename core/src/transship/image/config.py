@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from transship.errors import InvalidDigestError, InvalidManifestError
@@ -48,6 +48,8 @@ _ROOTFS = record(
     Member("type", text, keep_empty=True),
     Member("diff_ids", sequence(text), keep_empty=True),
 )
+
+_LAYERS = record(Member("rootfs", _ROOTFS))
 
 _OCI_CONFIG = record(
     Member("created", optional(time)),
@@ -123,10 +125,7 @@ class ImageConfig(NamedTuple):
     @property
     def diff_ids(self) -> tuple[Digest, ...]:
         """The digests of the uncompressed layers, base first; raises ``InvalidManifestError``."""
-        try:
-            return tuple(map(Digest.parse, self.raw_diff_ids))
-        except InvalidDigestError as error:
-            raise InvalidManifestError(f"{_CONFIG}.rootfs.diff_ids: {error}") from None
+        return _digests(self.raw_diff_ids)
 
     @property
     def env(self) -> tuple[str, ...] | None:
@@ -160,8 +159,19 @@ def parse_config(data: bytes) -> ImageConfig:
 
 
 def config_diff_ids(config: bytes) -> tuple[Digest, ...]:
-    """The digests of an image's uncompressed layers, base first, as its config promises them."""
-    return parse_config(config).diff_ids
+    """The digests of an image's uncompressed layers, base first, as its config promises them.
+
+    What else the config says is not looked at.
+    """
+    layers = _LAYERS(load_json_object(config, _CONFIG), _CONFIG)
+    return _digests(layers["rootfs"]["diff_ids"] or ())
+
+
+def _digests(diff_ids: Iterable[str]) -> tuple[Digest, ...]:
+    try:
+        return tuple(map(Digest.parse, diff_ids))
+    except InvalidDigestError as error:
+        raise InvalidManifestError(f"{_CONFIG}.rootfs.diff_ids: {error}") from None
 
 
 def reencode_config(data: bytes) -> bytes:
