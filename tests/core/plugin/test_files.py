@@ -18,6 +18,7 @@ import pytest
 
 from transship.errors import TransportError
 from transship.plugin.files import (
+    TemporaryFile,
     copy_region,
     locked,
     open_regular,
@@ -175,6 +176,16 @@ class TestReplacing:
             assert name.startswith(".name.")
             assert name.endswith(".tmp")
         assert os.listdir(tmp_path) == []
+
+    def test_new_file_that_keeps_its_name_is_there_once_it_is_published(self, tmp_path):
+        path = str(tmp_path / "file")
+        with TemporaryFile(path) as new:
+            new.write(b"data")
+            new.publish(path)
+        assert (tmp_path / "file").read_bytes() == b"data"
+        with pytest.raises(FileExistsError):
+            TemporaryFile(path)
+        assert os.listdir(tmp_path) == ["file"]
 
     def test_unused_name_is_another_each_time(self, tmp_path):
         names = {unused_name(tmp_path, "name") for _ in range(100)}

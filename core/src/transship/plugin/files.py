@@ -13,9 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from transship.errors import TransportError
+
+if TYPE_CHECKING:
+    from typing import Self
 
 _COPY_SIZE = 4 << 20
 _READ_SIZE = 1 << 20
@@ -151,11 +154,33 @@ def home_folder() -> str:
 
 
 class TemporaryFile:
-    """A new file under a temporary dot name. ``file`` is unbuffered, open for reading and writing."""
+    """A new file ``path``, gone at the end of a ``with`` block unless it was published.
 
-    def __init__(self, file: BinaryIO, path: str) -> None:
-        self.file = file
+    ``file`` is unbuffered, open for reading and writing. Raises ``FileExistsError`` where something has that name.
+    """
+
+    def __init__(self, path: str) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self.file: BinaryIO = open(descriptor, "w+b", buffering=0)  # noqa: SIM115 - closed at the end of the block
         self.path = path
+        self._is_published = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.file.close()
+        finally:
+            if not self._is_published:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.path)
+
+    def write(self, data: bytes) -> None:
+        """Write all of ``data``."""
+        view = memoryview(data)
+        while view:
+            view = view[self.file.write(view) or 0 :]
 
     def finish(self, mode: int = 0o644) -> None:
         """Make the bytes durable."""
@@ -165,20 +190,14 @@ class TemporaryFile:
     def publish(self, path: str | os.PathLike[str], mode: int = 0o644) -> None:
         """Make the bytes durable, then let the file take the name ``path``, whatever had it."""
         self.finish(mode)
-        os.replace(self.path, path)
+        if path != self.path:
+            os.replace(self.path, path)
+        self._is_published = True
 
 
-@contextlib.contextmanager
-def temporary_in(folder: str | os.PathLike[str], name: str = "transship") -> Iterator[TemporaryFile]:
-    """A new file ``.NAME.RANDOM.tmp`` in ``folder``, gone at the end of the block unless published."""
-    path = unused_name(folder, name)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "w+b", buffering=0) as file:
-            yield TemporaryFile(file, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+def temporary_in(folder: str | os.PathLike[str], name: str = "transship") -> TemporaryFile:
+    """A new file ``.NAME.RANDOM.tmp`` in ``folder``."""
+    return TemporaryFile(unused_name(folder, name))
 
 
 def unnamed_file(folder: str | os.PathLike[str]) -> BinaryIO:
@@ -238,10 +257,10 @@ def replacing(path: str | os.PathLike[str], mode: int = 0o644) -> Iterator[Binar
 
 def write_file(path: str | os.PathLike[str], data: bytes, mode: int = 0o644) -> None:
     """Write ``data`` to a new file that then takes the name ``path``. See ``replacing``."""
-    with replacing(path, mode) as file:
-        view = memoryview(data)
-        while view:
-            view = view[file.write(view) or 0 :]
+    folder, name = os.path.split(os.fspath(path))
+    with temporary_in(folder, name) as temporary:
+        temporary.write(data)
+        temporary.publish(path, mode)
 
 
 def names_open_file(path: str) -> bool:

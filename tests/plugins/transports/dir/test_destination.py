@@ -239,6 +239,22 @@ def test_wrong_blob_is_refused_and_leaves_nothing(tmp_path, open_destination):
     destination.close()
 
 
+def test_blob_may_come_again_after_a_wrong_one_and_twice(tmp_path, open_destination):
+    destination = open_destination(tmp_path / "image")
+    descriptor = Descriptor("", digest_of(b"right"), 5)
+    with pytest.raises(ContentMismatchError):
+        destination.put_blob(BlobReader(BytesContent(b"wrong"), descriptor))
+    for _ in range(2):
+        destination.put_blob(BlobReader(BytesContent(b"right"), descriptor))
+    destination.put_manifest(b"{}", "")
+    destination.put_manifest(b'{"second": "type"}', "")
+    destination.commit()
+    destination.close()
+    assert names(tmp_path / "image") == sorted([descriptor.digest.encoded, "manifest.json", "version"])
+    assert (tmp_path / "image" / descriptor.digest.encoded).read_bytes() == b"right"
+    assert (tmp_path / "image" / "manifest.json").read_bytes() == b'{"second": "type"}'
+
+
 def test_blobs_may_come_from_several_threads(tmp_path, open_destination):
     destination = open_destination(tmp_path / "image")
     blobs = [b"%d" % number * 1000 for number in range(40)]

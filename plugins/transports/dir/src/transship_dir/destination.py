@@ -11,7 +11,7 @@ from transship.image.descriptor import Descriptor
 from transship.image.digest import Digest
 from transship.plugin.blob import BlobReader, FileContent
 from transship.plugin.context import Context
-from transship.plugin.files import open_regular, reporting, temporary_in, unused_name, write_file
+from transship.plugin.files import TemporaryFile, open_regular, reporting, temporary_in, unused_name
 from transship.plugin.signature import Signature
 from transship.plugin.transport import Destination, DestinationTraits, LayerCompression
 from transship_dir.layout import (
@@ -119,9 +119,10 @@ class DirDestination(Destination):
         with reporting("write", self._target):
             if by_link and self._link(blob):
                 return
-            with temporary_in(self._staging.folder) as temporary:
-                blob.write_to(temporary.file)
-                temporary.publish(self._path_for(blob.descriptor))
+            digest = blob.expected.digest
+            with self._new_file(blob_name(digest) if digest else "") as new:
+                blob.write_to(new.file)
+                new.publish(self._path_for(blob.descriptor))
             self._remember(blob.descriptor)
 
     def _link(self, blob: BlobReader) -> bool:
@@ -146,8 +147,20 @@ class DirDestination(Destination):
         self._siblings.note(descriptor.digest, now, later)
 
     def _write(self, name: str, data: bytes) -> None:
-        with reporting("write", self._target):
-            write_file(os.path.join(self._staging.folder, name), data)
+        with reporting("write", self._target), self._new_file(name) as new:
+            new.write(data)
+            new.publish(os.path.join(self._staging.folder, name))
+
+    def _new_file(self, name: str) -> TemporaryFile:
+        """A file that is going to be ``name``, ``""`` if nobody knows yet, under that very name if it is free.
+
+        Nothing in the folder counts before the folder itself has its name.
+        """
+        folder = self._staging.folder
+        if name:
+            with contextlib.suppress(FileExistsError):
+                return TemporaryFile(os.path.join(folder, name))
+        return temporary_in(folder)
 
 
 def _wanted_compression(context: Context) -> LayerCompression:

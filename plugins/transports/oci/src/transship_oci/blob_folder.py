@@ -146,9 +146,7 @@ class BlobFolder:
         if digest_of(data, digest.algorithm) != digest:
             raise ContentMismatchError(f"the manifest to be written is not {digest}")
         with reporting("write", self._root), self._temporary() as temporary:
-            view = memoryview(data)
-            while view:
-                view = view[temporary.file.write(view) or 0 :]
+            temporary.write(data)
             self._publish(temporary, digest, len(data))
 
     def make(self) -> None:
