@@ -343,8 +343,19 @@ class BlobFolder:
             raise TransportError(f"{folder}: leads out of {self._within}")
 
     def _leads_astray(self, folder: str) -> bool:
+        """Whether ``folder``, the root or one in it, really lies outside."""
+        if not self._is_led_by_links(folder):
+            return False
         real, place = os.path.realpath(folder), os.path.realpath(self._within)
         return real != place and not real.startswith(place.rstrip("/") + "/")
+
+    def _is_led_by_links(self, folder: str) -> bool:
+        """Whether any name on the way from the place to ``folder`` is a link: there are one or two."""
+        while len(folder) > len(self._within):
+            if os.path.islink(folder):
+                return True
+            folder = os.path.dirname(folder)
+        return False
 
 
 def _insisting(work: Callable[..., _Result], *arguments: object) -> _Result:
