@@ -233,6 +233,8 @@ class Application:
             self._deadline.stop()
             raise
         with context:
+            gc.freeze()  # what is there by now stays until the end
+            gc.set_threshold(10_000)  # nor does what the command imports leave anything to collect
             gc.enable()
             try:
                 command.invoke(context)
