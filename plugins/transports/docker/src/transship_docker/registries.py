@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from transship.errors import InvalidReferenceError, TransportError
 from transship.image.reference import DockerReference
 from transship_docker.configuration import is_gone, per_user, read_file, reason, system_wide
+from transship_docker.plain_toml import read_plain
 
 AUTH_FILES = "containers-auth.json"
 """The word in ``credential-helpers`` that stands for the user's credential files."""
@@ -68,22 +68,23 @@ def _continues(text: str, prefix: str, length: int) -> bool:
     return text.startswith(prefix) and (len(text) == length or text[length] in "/:@")
 
 
-@dataclass
-class _Settings:
+class _Settings(NamedTuple):
     """What one file says, or several together; None: nothing."""
 
-    tables: dict[str, _Table] = field(default_factory=dict)
-    search: list[str] | None = None
-    helpers: list[str] | None = None
+    tables: Mapping[str, _Table] = {}
+    search: Sequence[str] | None = None
+    helpers: Sequence[str] | None = None
     short_name_mode: str = ""
-    aliases: dict[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = {}
 
-    def add(self, later: _Settings) -> None:
-        self.tables.update(later.tables)
-        self.search = self.search if later.search is None else later.search
-        self.helpers = self.helpers if later.helpers is None else later.helpers
-        self.short_name_mode = later.short_name_mode or self.short_name_mode
-        self.aliases.update(later.aliases)
+    def and_then(self, later: _Settings) -> _Settings:
+        return _Settings(
+            {**self.tables, **later.tables},
+            self.search if later.search is None else later.search,
+            self.helpers if later.helpers is None else later.helpers,
+            later.short_name_mode or self.short_name_mode,
+            {**self.aliases, **later.aliases},
+        )
 
 
 class Registries:
@@ -93,8 +94,7 @@ class Registries:
     ``aliases`` what some of those stand for: for tools that resolve short names, which image references never are.
     """
 
-    def __init__(self, settings: _Settings | None = None, origin: str = "") -> None:
-        settings = settings or _Settings()
+    def __init__(self, settings: _Settings, origin: str) -> None:
         self._tables = tuple(settings.tables.values())
         self._origin = origin
         self.credential_helpers = tuple(settings.helpers or (AUTH_FILES,))
@@ -111,7 +111,7 @@ class Registries:
         file, folders = _places(path)
         settings = _Settings()
         try:
-            settings.add(_parse(read_file(file, is_named=bool(path))))
+            settings = _parse(read_file(file, is_named=bool(path)))
         except FileNotFoundError as error:
             if path or not is_gone(error, file):
                 raise TransportError(f'loading registries configuration "{file}": {reason(error)}') from None
@@ -120,7 +120,7 @@ class Registries:
             raise TransportError(f'loading registries configuration "{file}": {what}') from None
         for drop_in in _drop_ins(folders):
             try:
-                settings.add(_parse(read_file(drop_in), drop_in=True))
+                settings = settings.and_then(_parse(read_file(drop_in), drop_in=True))
             except (OSError, TransportError) as error:
                 if is_gone(error, drop_in):
                     continue
@@ -195,10 +195,8 @@ def _drop_ins(folders: tuple[str, ...]) -> Iterator[str]:
 
 
 def _parse(data: bytes, *, drop_in: bool = False) -> _Settings:
-    import tomllib  # many machines have no such file
-
     try:
-        document = tomllib.loads(data.decode("utf-8"))
+        document = _read(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise TransportError(f"not UTF-8 at byte {error.start}") from None
     except RecursionError:
@@ -213,6 +211,15 @@ def _parse(data: bytes, *, drop_in: bool = False) -> _Settings:
     if any(key in document for key in ("registry", "unqualified-search-registries", "credential-helpers", "aliases")):
         raise TransportError("mixing sysregistry v1/v2 is not supported")
     return _parse_v1(document["registries"])
+
+
+def _read(text: str) -> dict[str, Any]:
+    plain = read_plain(text)
+    if plain is not None:
+        return plain
+    import tomllib  # many machines have no file that needs it
+
+    return tomllib.loads(text)
 
 
 def _parse_v1(document: dict[str, Any]) -> _Settings:
@@ -303,26 +310,26 @@ def _parse_aliases(raw: dict[str, Any]) -> dict[str, str]:
 def _checked_alias(name: str, value: str) -> str:
     """The full name of the repository; ``""`` takes an alias of an earlier file away."""
     host, _, _ = name.rpartition("/")[0].partition("/")
-    if _is_host(host) or any(mark in name for mark in ":@") or not _is_reference(f"x.invalid/{name}"):
+    if _is_host(host) or any(mark in name for mark in ":@") or _parsed(f"x.invalid/{name}") is None:
         raise TransportError(f'invalid short name "{name}": it must have no registry, tag or digest')
     if not value:
         return ""
     host, _, path = value.partition("/")
-    if not _is_host(host) or any(mark in path for mark in ":@") or not _is_reference(value):
+    reference = _parsed(value)
+    if reference is None or not _is_host(host) or any(mark in path for mark in ":@"):
         raise TransportError(f'invalid alias "{value}": must contain registry and repository, no tag or digest')
-    return DockerReference.parse(value).name
+    return reference.name
 
 
 def _is_host(text: str) -> bool:
     return text == "localhost" or "." in text or ":" in text
 
 
-def _is_reference(text: str) -> bool:
+def _parsed(text: str) -> DockerReference | None:
     try:
-        DockerReference.parse(text)
+        return DockerReference.parse(text)
     except InvalidReferenceError:
-        return False
-    return True
+        return None
 
 
 def _checked_search(registries: list[str]) -> list[str]:
