@@ -127,14 +127,14 @@ def complete(registry: Registry, goal: Goal, images: dict[str, Image], *flags: s
 
 def test_very_many_tags_that_are_there_need_little_memory(tmp_path):
     report = tmp_path / "report"
-    most = MOST_TAGS if FULL else 1000
+    most = MOST_TAGS if FULL else 10_000
     script = [sys.executable, str(BENCHMARKS / "growth.py"), "--only", "there", "--runs", "1", "--most", str(most)]
     done = subprocess.run([*script, "--json", str(report)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     print(done.stdout)
     (growth,) = json.loads(report.read_text())
-    first, *_, last = growth["memory_mebibytes"]
-    beyond = (last - first) / (growth["points"][-1] - growth["points"][0])
+    *_, earlier, last = growth["memory_mebibytes"]  # the first point has not warmed up
+    beyond = (last - earlier) / (growth["points"][-1] - growth["points"][-2])
     assert last + beyond * (MOST_TAGS - growth["points"][-1]) <= MEMORY_LIMIT
 
 
