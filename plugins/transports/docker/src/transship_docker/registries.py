@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeVar
 from transship.errors import InvalidReferenceError, TransportError
 from transship.image.reference import DockerReference
 from transship_docker.configuration import is_gone, per_user, read_file, reason, system_wide
-from transship_docker.plain_toml import read_plain
 
 AUTH_FILES = "containers-auth.json"
 """The word in ``credential-helpers`` that stands for the user's credential files."""
@@ -195,8 +194,10 @@ def _drop_ins(folders: tuple[str, ...]) -> Iterator[str]:
 
 
 def _parse(data: bytes, *, drop_in: bool = False) -> _Settings:
+    import tomllib  # many machines have no such file
+
     try:
-        document = _read(data.decode("utf-8"))
+        document = tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise TransportError(f"not UTF-8 at byte {error.start}") from None
     except RecursionError:
@@ -211,15 +212,6 @@ def _parse(data: bytes, *, drop_in: bool = False) -> _Settings:
     if any(key in document for key in ("registry", "unqualified-search-registries", "credential-helpers", "aliases")):
         raise TransportError("mixing sysregistry v1/v2 is not supported")
     return _parse_v1(document["registries"])
-
-
-def _read(text: str) -> dict[str, Any]:
-    plain = read_plain(text)
-    if plain is not None:
-        return plain
-    import tomllib  # many machines have no file that needs it
-
-    return tomllib.loads(text)
 
 
 def _parse_v1(document: dict[str, Any]) -> _Settings:
