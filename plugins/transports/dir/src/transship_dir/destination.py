@@ -24,7 +24,7 @@ from transship_dir.layout import (
     version_content,
 )
 from transship_dir.reference import DirReference
-from transship_dir.siblings import BlobFile, SiblingBlobs
+from transship_dir.siblings import SiblingBlobs
 from transship_dir.staging import Leftovers, Staging
 
 
@@ -39,6 +39,7 @@ class DirDestination(Destination):
         self._blobs: dict[Digest, Descriptor] = {}
         self._instances: list[Digest] = []
         self._siblings = context.obtain("dir siblings", SiblingBlobs)
+        self._replaces = os.path.lexists(self._target)
         self._check_target()
 
     @property
@@ -89,17 +90,16 @@ class DirDestination(Destination):
 
     def _reuse_from_target(self, descriptor: Descriptor) -> Descriptor | None:
         """A blob of the image that is to be replaced, or of one that this run has written."""
-        own = BlobFile(self._target, os.path.join(self._target, blob_name(descriptor.digest)))
-        if found := self._reuse_file(own, descriptor, is_own=True):
+        if self._replaces and (found := self._reuse_file(self._target, descriptor, is_own=True)):
             return found
-        for file in self._siblings.find(descriptor.digest):
-            if found := self._reuse_file(file, descriptor, is_own=False):
+        for folder in self._siblings.find(descriptor.digest):
+            if found := self._reuse_file(folder, descriptor, is_own=False):
                 return found
         return None
 
-    def _reuse_file(self, place: BlobFile, descriptor: Descriptor, *, is_own: bool) -> Descriptor | None:
+    def _reuse_file(self, folder: str, descriptor: Descriptor, *, is_own: bool) -> Descriptor | None:
         try:
-            file = open_regular(place.path, within=place.folder)
+            file = open_regular(os.path.join(folder, blob_name(descriptor.digest)), within=folder)
         except (OSError, TransportError):
             return None
         with file:
@@ -142,9 +142,7 @@ class DirDestination(Destination):
 
     def _remember(self, descriptor: Descriptor) -> None:
         self._blobs[descriptor.digest] = descriptor
-        name = blob_name(descriptor.digest)
-        now, later = (BlobFile(folder, os.path.join(folder, name)) for folder in (self._staging.folder, self._target))
-        self._siblings.note(descriptor.digest, now, later)
+        self._siblings.note(descriptor.digest, self._staging.folder, self._target)
 
     def _write(self, name: str, data: bytes) -> None:
         with reporting("write", self._target), self._new_file(name) as new:

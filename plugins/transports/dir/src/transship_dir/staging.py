@@ -47,6 +47,7 @@ class Staging:
         self.target = target
         self._leftovers = leftovers or Leftovers()
         self._parent, self._name = os.path.split(target)
+        self._prefix = os.path.basename(unused_name("", self._name)).rsplit(".", 2)[0] + "."
         self._lock = threading.Lock()
         self._folder = ""
         self._inside = False
@@ -149,15 +150,13 @@ class Staging:
             _remove_tree(path)
 
     def _is_temporary(self, name: str) -> bool:
-        prefix = os.path.basename(unused_name("", self._name)).rsplit(".", 2)[0] + "."
-        return name.startswith(prefix) and name.endswith(_TEMPORARY)
+        return name.startswith(self._prefix) and name.endswith(_TEMPORARY)
 
     def _remove_stale(self) -> None:
         limit = time.time() - _STALE_SECONDS
         for place, leftovers in ((self._parent, self._leftovers), (self.target, Leftovers())):
             for name in leftovers.within(place):
-                path = os.path.join(place, name)
-                if self._is_temporary(name) and _is_old_folder(path, limit):
+                if self._is_temporary(name) and _is_old_folder(path := os.path.join(place, name), limit):
                     _remove_tree(path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from transship import hookimpl
@@ -11,9 +10,9 @@ from transship.image.digest import Digest
 from transship.plugin.context import Context
 from transship.plugin.transport import ManifestIdentity, Reference, Transport, TransportOption
 from transship_dir.destination import DirDestination
-from transship_dir.layout import blob_name, has_signatures
+from transship_dir.layout import has_signatures
 from transship_dir.reference import DirReference, parse_dir_reference, validate_path_scope
-from transship_dir.siblings import BlobFile, SiblingBlobs
+from transship_dir.siblings import SiblingBlobs
 from transship_dir.source import DirSource
 
 
@@ -55,8 +54,7 @@ class DirTransport(Transport):
         siblings = context.obtain("dir siblings", SiblingBlobs)
 
         def note(blob: Descriptor) -> None:
-            place = BlobFile(folder, os.path.join(folder, blob_name(blob.digest)))
-            siblings.note(blob.digest, place, place)
+            siblings.note(blob.digest, folder, folder)
 
         return complete_image(folder, instance, note if for_writing else lambda blob: None)
 
