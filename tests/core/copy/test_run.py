@@ -121,6 +121,45 @@ def test_blobs_of_all_images_of_an_index_are_on_their_way_together(memory, in_ti
     assert [data for data, _ in target.manifests[:-1]] == [each.manifest for each in image.instances]
 
 
+def test_manifests_of_all_images_of_an_index_are_read_together(memory, in_time):
+    image = oci_index()
+    meeting = threading.Barrier(len(image.instances), timeout=10)
+
+    def meet(instance, data):
+        if instance is not None:
+            meeting.wait()
+        return data
+
+    memory.place("source", image, on_get_manifest=meet)
+    target = memory.place("target")
+    in_time(lambda: _copy(memory, options=CopyOptions(multi_arch=MultiArch.ALL)))
+    assert [data for data, _ in target.manifests[:-1]] == [each.manifest for each in image.instances]
+
+
+def test_source_that_is_not_for_threads_is_read_by_one(memory):
+    image = oci_index()
+    readers = set()
+
+    def note(_, data):
+        readers.add(threading.get_ident())
+        return data
+
+    memory.place("source", image, parallel=False, on_get_manifest=note, on_get_blob=note)
+    memory.place("target")
+    _copy(memory, options=CopyOptions(multi_arch=MultiArch.ALL))
+    assert readers == {threading.get_ident()}
+
+
+def test_wrong_manifest_of_an_index_is_refused_before_anything_is_written(memory):
+    image = oci_index()
+    wrong = digest_of(image.instances[-1].manifest)
+    memory.place("source", image, on_get_manifest=lambda instance, data: data + b" " if instance == wrong else data)
+    target = memory.place("target")
+    with pytest.raises(CopyError):
+        _copy(memory, options=CopyOptions(multi_arch=MultiArch.ALL))
+    assert target.log == ["close"]
+
+
 @pytest.mark.parametrize("parallel", [True, False])
 def test_image_of_an_index_that_failed_is_named(memory, parallel):
     image = oci_index()

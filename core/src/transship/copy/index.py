@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
+from transship.copy.crew import at_once
 from transship.copy.image import AcceptedInstance, accept_instance, copy_instances, lock_reason
 from transship.copy.plan import TypePlan, plan_index_type, takes_indexes
 from transship.copy.selection import chosen_positions
@@ -96,13 +98,18 @@ def accept_instances(session: Session, descriptors: Sequence[Descriptor]) -> lis
     """Read members of an index and ask the policy about all of them, before anything of the first one is written."""
     if sum(descriptor.size for descriptor in descriptors) > _TOTAL_LIMIT:
         raise InvalidManifestError(f"the manifests of an index have more than {_TOTAL_LIMIT} bytes together")
+    read = at_once(session, [partial(_read_if_wanted, session, descriptor) for descriptor in descriptors])
     accepted = []
-    for number, descriptor in enumerate(descriptors, start=1):
+    for number, (raw, descriptor) in enumerate(zip(read, descriptors, strict=True), start=1):
         session.cancellation.check()
-        raw = read_instance(session.source, descriptor)
         with naming_failure(f"copying image {number}/{len(descriptors)} from manifest list"):
             accepted.append(accept_instance(session, raw, descriptor.digest))
     return accepted
+
+
+def _read_if_wanted(session: Session, descriptor: Descriptor) -> RawManifest:
+    session.cancellation.check()
+    return read_instance(session.source, descriptor)
 
 
 def _edit(image: WrittenManifest) -> Edit:

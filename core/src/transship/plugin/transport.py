@@ -85,7 +85,10 @@ class TransportOption(NamedTuple):
 
 
 class Source:
-    """An image to read. ``parallel``: ``get_blob`` may be called from several threads."""
+    """An image to read.
+
+    ``parallel``: ``get_blob``, and ``get_manifest`` for members of an index, may be called from several threads.
+    """
 
     parallel: bool = True
 
