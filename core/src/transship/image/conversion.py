@@ -40,8 +40,6 @@ from transship.image.media_types import (
 )
 from transship.image.quoting import quoted
 from transship.image.reference import DockerReference
-from transship.image.schema1 import EMPTY_LAYER, EMPTY_LAYER_DIGEST
-from transship.image.schema1_conversion import schema1_from_schema2
 
 __all__ = [
     "ImageUpdate",
@@ -227,6 +225,9 @@ def _oci_image(config: bytes, layers: Sequence[Descriptor]) -> UpdatedImage:
 
 
 def _schema1_image(config: bytes, layers: Sequence[Descriptor], named: DockerReference | None) -> UpdatedImage:
+    from transship.image.schema1 import EMPTY_LAYER, EMPTY_LAYER_DIGEST  # hardly any image becomes one
+    from transship.image.schema1_conversion import schema1_from_schema2
+
     name, tag = (named.path, named.tag) if named else ("", "")
     blobs = [layer.digest for layer in layers if layer.digest]
     document = schema1_from_schema2(blobs, config, name=name, tag=tag)
