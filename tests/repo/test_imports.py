@@ -79,7 +79,7 @@ def host(layout):
         ("tree oci:layout:v1", "oci", _LITTLE | {"html", "transship.cli.pictures.page"}),
         ("tree --json oci:layout:v1", "oci", _LITTLE | {"html", "transship.cli.pictures.drawing"}),
         ("diff oci:layout:v1 dir:folder", "oci dir", _LITTLE | {"html", "transship.cli.pictures.page"}),
-        (f"{_COPY} oci:layout:v1 dir:out", "oci dir", _OFFLINE | _METADATA | _RARE | {"tarfile", "tempfile"}),
+        (f"{_COPY} oci:layout:v1 dir:out", "oci dir", _OFFLINE | _METADATA | _RARE | {"tarfile", "tempfile", "shutil"}),
         (f"{_COPY} dir:folder oci:out:x", "dir oci", _OFFLINE | _METADATA | _RARE | {"tarfile", "tempfile"}),
         (f"{_COPY} docker-archive:archive.tar oci:out:x", "docker_archive oci gzip", _NEVER | _NETWORK),
         ("inspect " + _OPEN + ":v1", "docker", _ASKING),

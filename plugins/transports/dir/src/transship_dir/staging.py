@@ -170,10 +170,10 @@ def _is_old_folder(path: str, limit: float) -> bool:
 
 def _remove_tree(path: str) -> None:
     """Remove a file, link or folder as far as that can be."""
-    import shutil
-
     with contextlib.suppress(OSError):
         if os.path.isdir(path) and not os.path.islink(path):
+            import shutil  # brings compressions with it
+
             shutil.rmtree(path, ignore_errors=True)
         else:
             os.unlink(path)
