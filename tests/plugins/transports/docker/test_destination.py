@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import pytest
 
@@ -272,6 +273,23 @@ class TestMounts:
         for digest, data in IMAGE.blobs.items():
             assert destination.reuse_blob(Descriptor("", digest, len(data))) is not None
         source.close()
+
+    def test_a_blob_that_was_read_is_mounted_without_asking_for_its_size(
+        self, registry, open_destination, make_context
+    ):
+        registry.put_image("library/first", "v1", IMAGE)
+        transport = DockerTransport()
+        source = transport.open_source(transport.parse_reference(f"//{registry.host}/library/first:v1"), make_context())
+        digest = digest_of(IMAGE.config)
+        descriptor = Descriptor("", digest, len(IMAGE.config))
+        with closing(source), closing(source.get_blob(descriptor)) as content:
+            assert b"".join(bytes(chunk) for chunk in content) == IMAGE.config
+        destination = open_destination(registry)
+        assert destination.reuse_blob(descriptor._replace(size=descriptor.size + 1)) is None
+        other = open_destination(registry, "library/other:v1")
+        assert other.reuse_blob(descriptor) == descriptor
+        assert f"HEAD /v2/library/first/blobs/{digest}" not in asked(registry)
+        assert digest in registry.blobs["library/other"]
 
     def test_not_without_a_cache(self, registry, open_destination):
         registry.put_blob("library/first", LAYER)

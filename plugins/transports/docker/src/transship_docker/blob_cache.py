@@ -73,6 +73,7 @@ class BlobCache:
         self._seen: dict[tuple[str, str], dict[str, float]] = {}
         self._unsaved: dict[Location, float] = {}
         self._gone: set[Location] = set()
+        self._sizes: dict[Location, int] = {}
         self._variants: dict[Making, Variant] = {}
         self._unsaved_variants: dict[Making, Variant] = {}
 
@@ -95,12 +96,24 @@ class BlobCache:
             descriptors = [layer.descriptor for layer in parsed.layers] + ([parsed.config] if parsed.config else [])
             self.note(host, repository, [blob.digest for blob in descriptors if not blob.urls])
 
+    def note_size(self, host: str, repository: str, digest: Digest, size: int) -> None:
+        """Note how many bytes a repository said that a blob has which it gave to this process."""
+        with self._lock:
+            self._sizes[Location(host, str(digest), repository)] = size
+            _drop_oldest(self._sizes)
+
+    def size(self, host: str, repository: str, digest: Digest) -> int | None:
+        """What ``note_size`` said, None if nothing."""
+        with self._lock:
+            return self._sizes.get(Location(host, str(digest), repository))
+
     def forget(self, host: str, repository: str, digest: Digest) -> None:
         """Note that a repository does not have a blob."""
         place = Location(host, str(digest), repository)
         with self._lock:
             self._seen.get((host, place.digest), {}).pop(repository, None)
             self._unsaved.pop(place, None)
+            self._sizes.pop(place, None)
             if len(self._gone) < _MEMORY_LIMIT:
                 self._gone.add(place)
 

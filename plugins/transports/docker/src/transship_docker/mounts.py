@@ -61,7 +61,9 @@ class BlobFinder:
         host = self._client.host
         for repository in self._cache.repositories(host, digest, besides=self._image.path):
             try:
-                found = self._size_in(repository, digest, f"repository:{repository}:pull")
+                found = self._cache.size(host, repository, digest)
+                if found is None:
+                    found = self._size_in(repository, digest, f"repository:{repository}:pull")
                 if found is None:
                     self._cache.forget(host, repository, digest)
                 elif size in (-1, found) and self._is_mounted(repository, digest):

@@ -88,13 +88,17 @@ class RegistrySource(Source):
             places = external_places(self._client(self._first).network, urls)
             return Download(places, self._access.context.cancellation, offset=offset, expected_size=descriptor.size)
         first = self._first
-        return Download(
+        download = Download(
             [self._place(number, descriptor.digest) for number in range(first, len(self._endpoints))],
             self._access.context.cancellation,
             offset=offset,
             expected_size=descriptor.size,
             on_abandoned=lambda number: self._abandon(first + number),
         )
+        if first + 1 == len(self._endpoints) and not offset and download.size >= 0:
+            image = self._endpoints[first].reference
+            self._cache.note_size(image.domain, image.path, descriptor.digest, download.size)
+        return download
 
     def get_signatures(self, instance: Digest | None = None) -> Sequence[Signature]:
         from transship_docker.signature_storage import ImageSignatures  # an inspection reads none
