@@ -171,21 +171,21 @@ def _member(block: Buffer, levels: tuple[int, int]) -> Buffer:
     return gzip_compress(block, well_shrinking if shrinks_well else ordinary)
 
 
-def _blocks(chunks: Iterable[Buffer]) -> Iterator[bytearray]:
+def _blocks(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
     """``chunks`` cut anew into blocks of one size, at least one; each is the taker's own."""
-    block = bytearray()
+    parts: list[bytes] = []
+    missing = BLOCK_SIZE
     for chunk in chunks:
         rest = memoryview(chunk)
-        while len(block) + len(rest) > BLOCK_SIZE:
-            taken = BLOCK_SIZE - len(block)
-            block += rest[:taken]
-            yield block
-            block, rest = bytearray(), rest[taken:]
-        block += rest
-    yield block
+        while len(rest) > missing:
+            yield b"".join((*parts, rest[:missing]))
+            rest, parts, missing = rest[missing:], [], BLOCK_SIZE
+        parts.append(chunk if len(rest) == len(chunk) and isinstance(chunk, bytes) else bytes(rest))
+        missing -= len(rest)
+    yield b"".join(parts)
 
 
-def _mapped(work: Callable[[Buffer], Buffer], blocks: Iterator[bytearray], threads: int) -> Iterator[Buffer]:
+def _mapped(work: Callable[[Buffer], Buffer], blocks: Iterator[Buffer], threads: int) -> Iterator[Buffer]:
     """``work`` done to each of ``blocks``, in their order, by ``threads`` threads at a time."""
     first = list(islice(blocks, 2))
     blocks = chain(first, blocks)
