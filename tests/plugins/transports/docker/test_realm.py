@@ -50,7 +50,7 @@ def test_a_proxy_finds_out_where_a_name_is_but_no_literal_address_is_asked_for(m
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.tld:3128")
     assert not checked("https://auth.tld/token")
     assert not checked("https://only-the-proxy-knows/token")
-    for address in ("10.0.0.1", "[fd00::1]", "8.8.8.8"):
+    for address in ("10.0.0.1", "[fd00::1]", "8.8.8.8", "169\u3002254\uff0e169\uff61254", "\uff11\uff10.0.0.1"):
         with pytest.raises(RealmRefusedError):
             checked(f"https://{address}/token")
 

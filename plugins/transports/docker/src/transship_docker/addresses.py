@@ -35,6 +35,10 @@ def origin_of(url: str) -> Origin:
 
 def is_literal(host: str) -> bool:
     """Whether ``host`` is an IP address rather than a name, in any notation that resolvers take."""
+    if not host.isascii():  # digits and dots of other scripts, which become those of ASCII on the way (RFC 3490)
+        import unicodedata
+
+        host = unicodedata.normalize("NFKC", host).replace("\u3002", ".")
     try:
         ipaddress.ip_address(host.partition("%")[0].rstrip("."))
     except ValueError:
