@@ -56,7 +56,16 @@ def test_address_is_encoded(text, host, port, target, shown):
 
 
 @pytest.mark.parametrize(
-    "text", ["http://r.example/\r\nX: y", "http://r.example/\n", "http://r.example:99999/", "http://[::1/"]
+    "text",
+    [
+        "http://r.example/\r\nX: y",
+        "http://r.example/\n",
+        "http://r.example:99999/",
+        "http://[::1/",
+        " https://r.example/",
+        "ftp://r.example/",
+        "http:////r.example/",
+    ],
 )
 def test_address_that_cannot_be_sent_is_refused(text):
     with pytest.raises(ValueError, match=r"."):

@@ -11,6 +11,8 @@ import time
 import pytest
 
 from transship.plugin.cancellation import Cancellation
+from transship_docker.connections import Backend
+from transship_docker.errors import NetworkError
 from transship_docker.network import Network
 from transship_docker.pool import IDLE_LIMIT
 from transship_docker.responses import read_body
@@ -161,3 +163,30 @@ def test_all_are_closed_with_the_network(network, server):
     for answer in under_way:
         answer.close()
     network.close()
+
+
+def test_one_that_was_being_made_when_all_were_closed_is_not_left_open(network, server, monkeypatch):
+    def closing_meanwhile(self, *arguments, **further):
+        network.close()
+        return connect(self, *arguments, **further)
+
+    connect = Backend.connect_tcp
+    monkeypatch.setattr(Backend, "connect_tcp", closing_meanwhile)
+    answer = ask(network, server)
+    read_body(answer, 10)
+    assert server.wait_for(0)
+
+
+def test_an_address_in_other_letters_is_what_it_is_when_a_proxy_is_chosen(network, server, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    answer = ask(network, server, host="127\u30020\u30020\u30021")  # dots that become those of 127.0.0.1
+    assert answer.request.url == f"http://127.0.0.1:{server.port}/"
+    assert read_body(answer, 10) == b"ok"
+
+
+@pytest.mark.parametrize(
+    "address", [" http://127.0.0.1/", "http://[::1/", "ftp://127.0.0.1/", "http:////127.0.0.1/", "HTTP://h:99999/"]
+)
+def test_an_address_that_cannot_be_asked_is_refused(network, address):
+    with pytest.raises(NetworkError):
+        network.send("GET", address)

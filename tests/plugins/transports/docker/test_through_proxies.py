@@ -220,7 +220,9 @@ def test_a_proxy_that_is_not_there_is_named(read, monkeypatch, scheme):
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("proxy", ["socks4://127.0.0.1:1", "socks5://", "socks5://u:" + "x" * 300 + "@h", "gopher://h"])
+@pytest.mark.parametrize(
+    "proxy", ["socks4://127.0.0.1:1", "socks5://", "socks5://u:" + "x" * 300 + "@h", "gopher://h", "http://h:99999"]
+)
 def test_a_proxy_that_cannot_be_used_is_refused(read, monkeypatch, proxy):
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(NetworkError, match=r"the proxy that the environment names cannot be used: only http://"):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from transship_docker.http import httpcore
+
+if TYPE_CHECKING:
+    import httpx
 
 _SAFE = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*"
 _PLAIN = re.compile(
@@ -26,8 +29,8 @@ class Address(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Address:
         """An address, encoded as it is sent; raises ``ValueError``."""
-        match = _PLAIN.fullmatch(text)
-        if match is None or "/." in text:
+        match = _plain(text)
+        if match is None:
             return cls._encoded(text)
         scheme, host, target = (match[part].encode() for part in ("scheme", "host", "target"))
         port = int(match["port"] or 0)
@@ -39,15 +42,33 @@ class Address(NamedTuple):
 
     @classmethod
     def _encoded(cls, text: str) -> Address:
-        import httpx  # knows how, and takes long to import
-
-        try:
-            parsed = httpx.URL(text)
-        except httpx.InvalidURL as error:
-            raise ValueError(str(error)) from error
+        parsed = _parsed(text)
         host = parsed.raw_host
         url = httpcore.URL(scheme=parsed.raw_scheme, host=host, port=parsed.port, target=parsed.raw_path)
         return cls(url, parsed.netloc)
+
+
+def encoded_address(text: str) -> str:
+    """``text`` as it is sent, so that whoever looks at it sees the host that is asked; raises ``ValueError``."""
+    return text if _plain(text) else str(_parsed(text))
+
+
+def _plain(text: str) -> re.Match[str] | None:
+    """What an address consists of that needs no encoding."""
+    return None if "/." in text else _PLAIN.fullmatch(text)
+
+
+def _parsed(text: str) -> httpx.URL:
+    import httpx  # knows how to encode, and takes long to import
+
+    try:
+        parsed = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise ValueError(str(error)) from error
+    # Others skip a space before the scheme, and to some a path of several slashes is a host.
+    if parsed.raw_scheme not in _DEFAULT_PORTS or not parsed.raw_host:
+        raise ValueError("the address is neither http nor https, or names no host")
+    return parsed
 
 
 class Request(NamedTuple):

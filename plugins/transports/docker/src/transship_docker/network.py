@@ -15,7 +15,7 @@ from transship_docker.certificates import system_tls_context
 from transship_docker.connections import CONNECT_TIMEOUT, STALL_TIMEOUT, Backend, Stream
 from transship_docker.errors import NetworkError, printable, redacted
 from transship_docker.http import ENGINE_ERRORS, httpcore
-from transship_docker.messages import Address, Request, Response, encoded_headers
+from transship_docker.messages import Address, Request, Response, encoded_address, encoded_headers
 from transship_docker.network_errors import described
 from transship_docker.pool import Pool, Route
 from transship_docker.proxies import proxy_for
@@ -83,6 +83,7 @@ class Network:
         stall_timeout = STALL_TIMEOUT if stall_timeout is None else stall_timeout
         lines = tuple(headers.items() if isinstance(headers, Mapping) else headers)
         for _ in range(_REDIRECTS + 1):
+            url = self._encoded(method, url)
             request = Request(method, url, stall_timeout, self.secrets.hide)
             response = self._send_once(request, lines, content, authorization, public_only)
             target = self._redirect_target(response, method, content)
@@ -115,6 +116,14 @@ class Network:
         if isinstance(response.connection, Stream):
             response.connection.head_came()
         return response
+
+    def _encoded(self, method: str, url: str) -> str:
+        try:
+            encoded = encoded_address(url)
+            origin_of(encoded)  # it has one: much is decided by that
+            return encoded
+        except ValueError as error:
+            raise self._failure(method, url, printable(str(error))) from None
 
     def _sendable(self, request: Request, lines: _Lines, content: Body, authorization: str) -> httpcore.Request:
         """``request`` as the engine takes it."""
@@ -158,6 +167,7 @@ class Network:
         proxy = route.proxy
         is_socks = proxy.partition("://")[0] in SOCKS_SCHEMES
         try:
+            origin_of(proxy)  # its port is one
             socks = SocksProxy.parse(proxy) if is_socks else None
             backend = Backend(self._cancellation, public_only=route.public_only, socks=socks)
             pool = self._http_proxy(proxy, backend) if proxy and not is_socks else None

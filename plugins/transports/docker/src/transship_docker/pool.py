@@ -71,10 +71,10 @@ class Pool:
 
     def _give_back(self, route: Route, connection: httpcore.ConnectionInterface) -> None:
         with self._lock:
-            if connection not in self._lent:  # everything was closed meanwhile
-                return
-            self._lent.remove(connection)
-            if _is_usable(connection):
+            # one that is not known any more was closed with all others, maybe before it led anywhere
+            is_known = connection in self._lent
+            self._lent.discard(connection)
+            if is_known and _is_usable(connection):
                 self._idle[connection] = route
                 if len(self._idle) <= IDLE_LIMIT:
                     return
