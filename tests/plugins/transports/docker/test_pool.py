@@ -185,7 +185,7 @@ def test_an_address_in_other_letters_is_what_it_is_when_a_proxy_is_chosen(networ
 
 
 @pytest.mark.parametrize(
-    "address", [" http://127.0.0.1/", "http://[::1/", "ftp://127.0.0.1/", "http:////127.0.0.1/", "HTTP://h:99999/"]
+    "address", [" http://127.0.0.1/", "http://[::1/", "ftp://127.0.0.1/", "http:////127.0.0.1/", "http://>:99999/"]
 )
 def test_an_address_that_cannot_be_asked_is_refused(network, address):
     with pytest.raises(NetworkError):
