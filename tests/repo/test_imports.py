@@ -30,9 +30,9 @@ _NETWORK = {"httpx", "httpcore", "anyio", "ssl", "http.client", "urllib.request"
 _WORK = {"concurrent.futures", "tarfile", "logging", "subprocess", "transship.copy.run", "transship.policy"}
 _OFFLINE = _NEVER | _COMPRESSORS | _NETWORK
 _METADATA = {"importlib_metadata"}
-_FACADE = {"httpx", "anyio", "certifi", "http.client", "urllib.request", "email.message"}
-_RARE = {"locale", "transship.image.schema1", "transship.image.schema1_signature"}
-_LITTLE = _OFFLINE | _WORK | _METADATA | _RARE | {"random"}
+_FACADE = {"encodings.idna", "httpx", "anyio", "certifi", "http.client", "urllib.request", "email.message"}
+_RARE = {"locale", "random", "transship.image.schema1", "transship.image.schema1_signature"}
+_LITTLE = _OFFLINE | _WORK | _METADATA | _RARE
 _ASKING = _NEVER | _METADATA | _COMPRESSORS | _WORK - {"logging"} | {"sqlite3"} | _FACADE | _RARE
 
 _OPEN = "--tls-verify=false docker://{host}/app"

@@ -183,7 +183,9 @@ class Stream(httpcore.NetworkStream):
 
     def _shaken_hands(self, tls: ssl.SSLContext, host: str | None, timeout: float) -> ssl.SSLSocket:
         end = time.monotonic() + timeout
-        secured = tls.wrap_socket(self._socket, server_hostname=host, do_handshake_on_connect=False)
+        # given text, Python imports what only names beyond ASCII need
+        name = host and host.encode("ascii")
+        secured = tls.wrap_socket(self._socket, server_hostname=name, do_handshake_on_connect=False)
         try:
             secured.settimeout(SLICE)
             while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,6 +145,8 @@ class Download(Content):
         return self._fruitless >= _FRUITLESS_ATTEMPTS
 
     def _pause(self) -> None:
+        import random  # hardly any run needs it
+
         delay = min(_FIRST_DELAY * 4**self._fruitless, _LONGEST_DELAY)
         self._fruitless += 1
         self._reconnected = (self._offset, time.monotonic())

@@ -6,7 +6,6 @@ the registry discards what a broken request brought, as docker-registry 2.8 does
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -284,6 +283,8 @@ class _Hope:
 
     def wait(self, error: TransportError) -> None:
         """Wait before another attempt, as long as ``error`` asks for; raise it if there were enough of them."""
+        import random  # hardly any run needs it
+
         if self._fruitless >= _FRUITLESS_ATTEMPTS:
             raise error
         asked = retry_after(error.retry_after) if isinstance(error, RegistryError) else None
