@@ -405,3 +405,12 @@ class TestCopyingRegions:
 
 def _new(path: Path):
     return open(path, "w+b", buffering=0)
+
+
+def test_a_file_given_up_does_not_take_away_another_that_has_its_name_by_now(tmp_path):
+    path = tmp_path / "blob"
+    with TemporaryFile(str(path)) as wrong:
+        wrong.write(b"half")
+        write_file(path, b"whole")
+    assert path.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [path]

@@ -170,11 +170,16 @@ class TemporaryFile:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self.file.close()
-        finally:
             if not self._is_published:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self.path)
+                self._remove()
+        finally:
+            self.file.close()
+
+    def _remove(self) -> None:
+        """Remove the file, but not another that has taken its name since."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.file.closed or os.path.samestat(os.fstat(self.file.fileno()), os.lstat(self.path)):
+                os.unlink(self.path)
 
     def write(self, data: bytes) -> None:
         """Write all of ``data``."""
