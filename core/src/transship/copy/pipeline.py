@@ -13,7 +13,7 @@ from transship.errors import CancelledError
 from transship.plugin.blob import Buffer
 
 _DEPTH = 4
-_LARGE = 24 << 20
+_LARGE = 8 << 20
 
 
 @functools.cache
