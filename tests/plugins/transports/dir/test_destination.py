@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -370,3 +371,23 @@ def test_old_image_does_not_decide_how_layers_are_compressed(option, tmp_path, o
     digest, data = next(iter(OLD.blobs.items()))
     assert destination.reuse_blob(Descriptor("", digest, len(data))) is None
     destination.close()
+
+
+def test_folder_that_others_replace_all_the_time_is_still_an_image(tmp_path, open_destination):
+    write_dir(OLD, tmp_path / "image")
+    folder = str(tmp_path / "image")
+    others = [str(tmp_path / f"other-{number}") for number in range(1000)]
+    for other in others:
+        os.mkdir(other)
+        shutil.copy(tmp_path / "image/version", other)
+
+    def replace():
+        for other in others:
+            staging.exchange(other, folder)
+            time.sleep(0)
+
+    with ThreadPoolExecutor(1) as pool:
+        replacing = pool.submit(replace)
+        while not replacing.done():
+            open_destination(folder).close()
+        replacing.result()

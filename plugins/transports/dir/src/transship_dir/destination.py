@@ -27,6 +27,8 @@ from transship_dir.reference import DirReference
 from transship_dir.siblings import SiblingBlobs
 from transship_dir.staging import Leftovers, Staging
 
+_LOOKS = 100
+
 
 class DirDestination(Destination):
     """Fills a folder under a temporary name, which takes the place of the old one when it is complete."""
@@ -76,8 +78,18 @@ class DirDestination(Destination):
 
     def _check_target(self) -> None:
         """Refuse a folder with anything but an image in it: all that is there will be removed."""
-        if not os.path.lexists(self._target):
-            return
+        for look in range(1, _LOOKS + 1):
+            found = _identity(self._target)
+            try:
+                if found is not None:
+                    self._require_image()
+                return
+            except TransportError:
+                if look == _LOOKS or _identity(self._target) == found:
+                    raise
+                # another writer has replaced it meanwhile
+
+    def _require_image(self) -> None:
         with reporting("open", self._target):
             if self._staging.holds_only_leftovers():
                 return
@@ -168,3 +180,12 @@ def _wanted_compression(context: Context) -> LayerCompression:
     if compress:
         return LayerCompression.COMPRESS
     return LayerCompression.DECOMPRESS if decompress else LayerCompression.KEEP
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which folder has that name now, None if nothing has."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
